@@ -1,0 +1,66 @@
+/* topology/os.h - every system call and fallible library call hearth makes goes through here.
+ *
+ * It is the seam (as mimalloc's prim layer) where tests make the n-th call of a kind fail. Functions
+ * return false or NULL with errno set, never abort. Thread-safe. Lock order: none taken. */
+#ifndef HEARTH_TOPOLOGY_OS_H
+#define HEARTH_TOPOLOGY_OS_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Kinds of calls that can be made to fail. */
+enum ht_fault {
+    HT_FAULT_MAP,      /* mmap                                             */
+    HT_FAULT_COMMIT,   /* mprotect of a lazily committed range             */
+    HT_FAULT_BIND,     /* mbind                                            */
+    HT_FAULT_ADVISE,   /* madvise                                          */
+    HT_FAULT_ALLOC,    /* malloc, calloc, realloc of hearth's own tables   */
+    HT_FAULT_THREAD,   /* pthread_create                                   */
+    HT_FAULT_ARENA,    /* mi_manage_os_memory_ex, mi_heap_new_in_arena     */
+    HT_FAULT_RESERVE,  /* mi_heap_malloc of a reservation                  */
+    HT_FAULT_HWLOC,    /* hwloc_topology_init / load                       */
+    HT_FAULT_KINDS
+};
+
+/* Arm: the n-th call of `kind` from now (1 = the next) fails, and every later one too if `sticky`.
+ * n = 0 disarms. Tests only. */
+void ht_fault_arm(enum ht_fault kind, uint64_t n, bool sticky);
+/* Calls of the kind seen since the process began (armed or not). */
+uint64_t ht_fault_count(enum ht_fault kind);
+/* Counts one call; true if it must fail (errno is set to `error`). */
+bool ht_fault_hit(enum ht_fault kind, int error);
+
+/* Address space: private, anonymous, no swap reserved (NORESERVE). writable=false: PROT_NONE. */
+void *ht_os_map(size_t bytes, bool writable);
+void ht_os_unmap(void *address, size_t bytes);
+/* Make a PROT_NONE range readable and writable. */
+bool ht_os_commit(void *address, size_t bytes);
+/* Memory policy of a range: 'p' preferred, 'b' bind, 'i' interleave over every node of the mask.
+ * `os_nodes` are system numbers. */
+bool ht_os_bind(void *address, size_t bytes, char policy, const int *os_nodes, int count);
+/* madvise with the given MADV_* advice. */
+bool ht_os_advise(void *address, size_t bytes, int advice);
+/* NUMA node (system number) of the page at each address: status as move_pages gives it; an untouched
+ * page gives a negative errno. Queries only; nothing is faulted in or moved. */
+bool ht_os_residency(void **pages, int *status, size_t count);
+
+void *ht_os_alloc(size_t bytes);              /* zeroed                     */
+void *ht_os_realloc(void *block, size_t bytes);
+void ht_os_free(void *block);
+
+/* A thread with all signals blocked, named for debuggers (15 bytes), bound before it starts to the
+ * CPUs given (NULL: unbound). 0 or an errno. */
+int ht_os_thread(pthread_t *thread, const char *name, void *(*main)(void *), void *data,
+                 const cpu_set_t *cpus, size_t cpus_size);
+
+/* Futex on a 32-bit word: sleep while *word == expected (at most timeout_ns; 0: for ever), wake n. */
+void ht_os_sleep(uint32_t *word, uint32_t expected, uint64_t timeout_ns);
+void ht_os_wake(uint32_t *word, int n);
+
+uint64_t ht_os_now(void);                     /* CLOCK_MONOTONIC, ns        */
+size_t ht_os_page_size(void);
+uint64_t ht_os_physical_memory(void);         /* bytes, also under a cgroup limit: the smaller */
+
+#endif
