@@ -37,8 +37,8 @@ void *ht_os_map(size_t bytes, bool writable);
 void ht_os_unmap(void *address, size_t bytes);
 /* Make a PROT_NONE range readable and writable. */
 bool ht_os_commit(void *address, size_t bytes);
-/* Memory policy of a range: 'p' preferred, 'b' bind, 'i' interleave over every node of the mask.
- * `os_nodes` are system numbers. */
+/* Memory policy of a range: 'p' prefer the first node given, 'b' bind to, 'i' interleave over all of
+ * them. `os_nodes` are system numbers. */
 bool ht_os_bind(void *address, size_t bytes, char policy, const int *os_nodes, int count);
 /* madvise with the given MADV_* advice. */
 bool ht_os_advise(void *address, size_t bytes, int advice);
@@ -50,12 +50,14 @@ void *ht_os_alloc(size_t bytes);              /* zeroed                     */
 void *ht_os_realloc(void *block, size_t bytes);
 void ht_os_free(void *block);
 
-/* A thread with all signals blocked, named for debuggers (15 bytes), bound before it starts to the
- * CPUs given (NULL: unbound). 0 or an errno. */
+/* A thread with all signals blocked but those of its own faults (SIGSEGV and the like, so that crash
+ * reporters work), named for debuggers (15 bytes), bound before it starts to the CPUs given (NULL:
+ * unbound). It must be joined, not detached. 0 or an errno. */
 int ht_os_thread(pthread_t *thread, const char *name, void *(*main)(void *), void *data,
                  const cpu_set_t *cpus, size_t cpus_size);
 
-/* Futex on a 32-bit word: sleep while *word == expected (at most timeout_ns; 0: for ever), wake n. */
+/* Futex on a 32-bit word, private to the process: sleep while *word == expected (at most timeout_ns; 0:
+ * for ever), wake n. May return early: the caller looks at the word again. Orders nothing by itself. */
 void ht_os_sleep(uint32_t *word, uint32_t expected, uint64_t timeout_ns);
 void ht_os_wake(uint32_t *word, int n);
 

@@ -1,0 +1,233 @@
+/* topology/os.c - the seam to the operating system, and the faults tests put into it.
+ *
+ * Invariant: every function either does the whole thing and returns success, or changes nothing and
+ * returns false, NULL or an errno; none aborts. Each call of a kind increments that kind's counter
+ * exactly once, whether or not it then fails.
+ * Lock order: no lock is taken; the fault counters are relaxed atomics, the only global state, and
+ * they are inert unless a test arms them. */
+#define _GNU_SOURCE 1
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <numaif.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "topology/os.h"
+#include "topology/topology.h"
+
+/* Largest system node number a policy mask can hold: the kernel's own limit (NODES_SHIFT 10). */
+enum { HT_OS_NODES = 1024, HT_WORD_BITS = 8 * sizeof(unsigned long) };
+
+/* One kind of call. Written by tests, read by every call. */
+struct ht_fault_state {
+    uint64_t seen; /* calls so far                                                  */
+    uint64_t trap; /* 2 * number of the call that fails + sticky; 0: none           */
+};
+
+static struct ht_fault_state ht_faults[HT_FAULT_KINDS];
+
+void ht_fault_arm(enum ht_fault kind, uint64_t n, bool sticky)
+{
+    uint64_t seen = __atomic_load_n(&ht_faults[kind].seen, __ATOMIC_RELAXED);
+    uint64_t trap = n == 0 ? 0 : (seen + n) * 2 + sticky;
+
+    __atomic_store_n(&ht_faults[kind].trap, trap, __ATOMIC_RELAXED);
+}
+
+uint64_t ht_fault_count(enum ht_fault kind)
+{
+    return __atomic_load_n(&ht_faults[kind].seen, __ATOMIC_RELAXED);
+}
+
+bool ht_fault_hit(enum ht_fault kind, int error)
+{
+    uint64_t number = __atomic_add_fetch(&ht_faults[kind].seen, 1, __ATOMIC_RELAXED);
+    uint64_t trap = __atomic_load_n(&ht_faults[kind].trap, __ATOMIC_RELAXED);
+    uint64_t first = trap >> 1;
+
+    if (HEARTH_LIKELY(trap == 0) || number < first || (number > first && !(trap & 1)))
+        return false;
+    errno = error;
+    return true;
+}
+
+/* --- memory ------------------------------------------------------------------------------------ */
+
+void *ht_os_map(size_t bytes, bool writable)
+{
+    int protection = writable ? PROT_READ | PROT_WRITE : PROT_NONE;
+    void *address;
+
+    if (ht_fault_hit(HT_FAULT_MAP, ENOMEM))
+        return NULL;
+    address = mmap(NULL, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return address == MAP_FAILED ? NULL : address;
+}
+
+void ht_os_unmap(void *address, size_t bytes)
+{
+    int saved = errno;
+
+    if (address != NULL)
+        munmap(address, bytes);
+    errno = saved;
+}
+
+bool ht_os_commit(void *address, size_t bytes)
+{
+    if (ht_fault_hit(HT_FAULT_COMMIT, ENOMEM))
+        return false;
+    return mprotect(address, bytes, PROT_READ | PROT_WRITE) == 0;
+}
+
+bool ht_os_bind(void *address, size_t bytes, char policy, const int *os_nodes, int count)
+{
+    unsigned long mask[HT_OS_NODES / HT_WORD_BITS] = {0};
+    int mode = policy == 'p'   ? MPOL_PREFERRED
+               : policy == 'b' ? MPOL_BIND
+               : policy == 'i' ? MPOL_INTERLEAVE
+                               : -1;
+
+    if (ht_fault_hit(HT_FAULT_BIND, EPERM))
+        return false;
+    if (mode < 0 || count < 1) {
+        errno = EINVAL;
+        return false;
+    }
+    for (int i = 0; i < count; i++) {
+        if (os_nodes[i] < 0 || os_nodes[i] >= HT_OS_NODES) {
+            errno = EINVAL;
+            return false;
+        }
+        mask[os_nodes[i] / HT_WORD_BITS] |= 1ul << (os_nodes[i] % HT_WORD_BITS);
+        if (mode == MPOL_PREFERRED)
+            break;
+    }
+    /* The kernel reads one bit less than it is told. */
+    return mbind(address, bytes, mode, mask, HT_OS_NODES + 1, 0) == 0;
+}
+
+bool ht_os_advise(void *address, size_t bytes, int advice)
+{
+    if (ht_fault_hit(HT_FAULT_ADVISE, EAGAIN))
+        return false;
+    return madvise(address, bytes, advice) == 0;
+}
+
+bool ht_os_residency(void **pages, int *status, size_t count)
+{
+    return count == 0 || move_pages(0, count, pages, NULL, status, 0) >= 0;
+}
+
+void *ht_os_alloc(size_t bytes)
+{
+    if (ht_fault_hit(HT_FAULT_ALLOC, ENOMEM))
+        return NULL;
+    return calloc(1, bytes == 0 ? 1 : bytes);
+}
+
+void *ht_os_realloc(void *block, size_t bytes)
+{
+    if (ht_fault_hit(HT_FAULT_ALLOC, ENOMEM))
+        return NULL;
+    return realloc(block, bytes == 0 ? 1 : bytes);
+}
+
+void ht_os_free(void *block)
+{
+    free(block);
+}
+
+/* --- threads ----------------------------------------------------------------------------------- */
+
+/* Signals of the process go to the program's own threads. Faults raised by the thread itself stay
+ * open: blocked, they would kill the process past the program's crash reporter. */
+static void ht_block_signals(sigset_t *before)
+{
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS};
+    sigset_t all;
+
+    sigfillset(&all);
+    for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
+        sigdelset(&all, faults[i]);
+    pthread_sigmask(SIG_SETMASK, &all, before);
+}
+
+/* The affinity is part of the attributes, so that the thread's stack and thread-local pages are
+ * first touched on the right node. */
+int ht_os_thread(pthread_t *thread, const char *name, void *(*main)(void *), void *data,
+                 const cpu_set_t *cpus, size_t cpus_size)
+{
+    char short_name[16];
+    pthread_attr_t attributes;
+    sigset_t before;
+    int error;
+
+    if (ht_fault_hit(HT_FAULT_THREAD, EAGAIN))
+        return EAGAIN;
+    error = pthread_attr_init(&attributes);
+    if (error != 0)
+        return error;
+    if (cpus != NULL)
+        error = pthread_attr_setaffinity_np(&attributes, cpus_size, cpus);
+    if (error == 0) {
+        ht_block_signals(&before);
+        error = pthread_create(thread, &attributes, main, data);
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
+    }
+    pthread_attr_destroy(&attributes);
+    if (error != 0)
+        return error;
+    strncpy(short_name, name, sizeof(short_name) - 1);
+    short_name[sizeof(short_name) - 1] = '\0';
+    pthread_setname_np(*thread, short_name);
+    return 0;
+}
+
+void ht_os_sleep(uint32_t *word, uint32_t expected, uint64_t timeout_ns)
+{
+    struct timespec timeout = {.tv_sec = (time_t)(timeout_ns / 1000000000u),
+                               .tv_nsec = (long)(timeout_ns % 1000000000u)};
+    int saved = errno;
+
+    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, timeout_ns == 0 ? NULL : &timeout, NULL,
+            0);
+    errno = saved;
+}
+
+void ht_os_wake(uint32_t *word, int n)
+{
+    int saved = errno;
+
+    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, n, NULL, NULL, 0);
+    errno = saved;
+}
+
+/* --- facts ------------------------------------------------------------------------------------- */
+
+uint64_t ht_os_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+size_t ht_os_page_size(void)
+{
+    return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+uint64_t ht_os_physical_memory(void)
+{
+    uint64_t installed = (uint64_t)sysconf(_SC_PHYS_PAGES) * ht_os_page_size();
+    uint64_t limit = ht_quota_memory("/sys/fs/cgroup", "/proc/self/cgroup");
+
+    return limit != 0 && limit < installed ? limit : installed;
+}
