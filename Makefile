@@ -1,0 +1,330 @@
+# Makefile - builds hearth out of the tree, runs its main job, its tests and its benchmarks.
+#
+# `make run` and `make check` need nothing done before: each checks the dependencies (and as root
+# installs what is missing), builds, and does its job. `make help` lists the targets.
+#
+# Layout: BUILD=release (the default) puts what users want at stable paths: build/libhearth.a,
+# build/libhearth.so, build/hearth-*, build/bench/, build/tests/. Other builds have the same below
+# build/$(BUILD). Objects are always in build/$(BUILD)/obj (for programs and the archive) and pic
+# (for the shared library). pkg-config is asked only inside recipes, after `deps` has run.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.DEFAULT_GOAL := all
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+ifeq ($(filter -j%,$(MAKEFLAGS)),)
+MAKEFLAGS += -j$(shell nproc)
+endif
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+ifeq ($(origin CXX),default)
+CXX := g++
+endif
+LD ?= ld
+OBJCOPY ?= objcopy
+
+# ---------------------------------------------------------------------------------------- builds
+BUILD ?= release
+BUILDS := release debug asan tsan ubsan
+ifeq ($(filter $(BUILD),$(BUILDS)),)
+$(error BUILD=$(BUILD) is none of: $(BUILDS))
+endif
+
+flags_release := -O2 -g -DNDEBUG
+flags_debug := -O1 -g -DHEARTH_DEBUG -fno-omit-frame-pointer
+flags_asan := $(flags_debug) -fsanitize=address -Wno-maybe-uninitialized
+flags_tsan := $(flags_debug) -fsanitize=thread -Wno-maybe-uninitialized -Wno-error=tsan
+flags_ubsan := $(flags_debug) -fsanitize=undefined -fno-sanitize-recover=all \
+               -Wno-maybe-uninitialized
+
+WARNINGS := -Wall -Wextra -Werror
+COMMON := $(flags_$(BUILD)) $(WARNINGS) -fno-strict-aliasing -fvisibility=hidden -Iinclude -I. \
+          -pthread
+C_FLAGS = -std=gnu11 $(COMMON) $(DEPS_CFLAGS) $(CFLAGS)
+CXX_FLAGS = -std=c++17 $(COMMON) $(CXXFLAGS)
+PIC_FLAGS := -fPIC -fno-semantic-interposition
+LINK_FLAGS = $(flags_$(BUILD)) -pthread $(LDFLAGS)
+
+# Evaluated once, at first use. mimalloc has no .pc file in Debian; it stands after libc, so that
+# its malloc does not replace the program's.
+DEPS_CFLAGS = $(eval DEPS_CFLAGS := $$(shell pkg-config --cflags hwloc numa))$(DEPS_CFLAGS)
+DEPS_LIBS = $(eval DEPS_LIBS := $$(shell pkg-config --libs hwloc numa) -lc -lmimalloc -lm)$(DEPS_LIBS)
+CHECK_LIBS = $(eval CHECK_LIBS := $$(shell pkg-config --libs check))$(CHECK_LIBS)
+
+OUT := $(if $(filter release,$(BUILD)),build,build/$(BUILD))
+OBJ := build/$(BUILD)/obj
+PIC := build/$(BUILD)/pic
+
+ifdef V
+Q :=
+say := @true
+else
+Q := @
+say := @printf '  %-7s %s\n'
+endif
+
+# --------------------------------------------------------------------------------------- sources
+LAYERS := topology alloc gc
+PROGRAM_SOURCES := $(wildcard $(LAYERS:%=%/hearth-*.c))
+LIBRARY_SOURCES := $(filter-out $(PROGRAM_SOURCES),$(wildcard $(LAYERS:%=%/*.c)))
+PUBLIC_HEADERS := $(wildcard include/*.h include/hearth/*.h)
+TEST_SOURCES := $(wildcard tests/test_*.c) tests/harness.c
+FORMATTED := $(PUBLIC_HEADERS) $(wildcard $(foreach dir,$(LAYERS) tests tests/numa bench \
+             bench/systems examples,$(addprefix $(dir)/*,.c .h .cc)))
+
+LIBRARY_OBJECTS := $(LIBRARY_SOURCES:%.c=$(OBJ)/%.o)
+PIC_OBJECTS := $(LIBRARY_SOURCES:%.c=$(PIC)/%.o)
+TEST_OBJECTS := $(TEST_SOURCES:%.c=$(OBJ)/%.o)
+PROGRAMS := $(foreach source,$(PROGRAM_SOURCES),$(OUT)/$(basename $(notdir $(source))))
+SOVERSION := 0
+ARCHIVE := $(OUT)/libhearth.a
+SHARED := $(OUT)/libhearth.so
+RUNNER := $(OUT)/tests/check_hearth
+
+.PHONY: help all deps deps-valgrind run check check-runner check-headers check-symbols check-cxx \
+        check-debug check-asan check-ubsan check-tsan check-valgrind bench-programs bench \
+        bench-quick format format-check lint clean FORCE
+
+all: $(ARCHIVE) $(SHARED) $(PROGRAMS) ## build libhearth.a, libhearth.so and the programs
+
+help: ## list the targets
+	@echo 'usage: make [TARGET] [BUILD=release|debug|asan|tsan|ubsan] [V=1]'
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | \
+	    while IFS=$$'\t' read -r name text; do printf '  %-14s %s\n' "$$name" "$$text"; done
+	@echo 'variables: SUITES="a b" (only these test suites), SEED=n (repeat a test run),'
+	@echo '           ARGS=... (for run, bench), EXTRA_SYSTEMS=DIR (more benchmark adapters),'
+	@echo '           CFLAGS=... LDFLAGS=... (added to the own ones)'
+
+# ---------------------------------------------------------------------------------- dependencies
+# what proves it is there = Debian package. `pkg` asks pkg-config, `cmd` the PATH, `header` gcc.
+NEEDED := header:stdlib.h=libc6-dev cmd:pkg-config=pkg-config pkg:numa=libnuma-dev \
+          pkg:hwloc=libhwloc-dev header:mimalloc.h=libmimalloc-dev pkg:check=check \
+          pkg:bdw-gc=libgc-dev cmd:numactl=numactl cmd:hwloc-info=hwloc cmd:g++=g++
+NEEDED_VALGRIND := cmd:valgrind=valgrind
+
+define need
+@missing=; \
+for item in $(1); do \
+    kind=$${item%%:*}; package=$${item#*=}; name=$${item#*:}; name=$${name%%=*}; \
+    case $$kind in \
+    pkg) pkg-config --exists "$$name" 2>/dev/null ;; \
+    cmd) command -v "$$name" >/dev/null ;; \
+    header) echo "#include <$$name>" | $(CC) -E -x c -o /dev/null - 2>/dev/null ;; \
+    esac || missing="$$missing $$package"; \
+done; \
+test -n "$$missing" || exit 0; \
+if test "$$(id -u)" -eq 0 && command -v apt-get >/dev/null; then \
+    echo "installing:$$missing"; export DEBIAN_FRONTEND=noninteractive; \
+    apt-get -o DPkg::Lock::Timeout=300 update -q </dev/null && \
+    apt-get -o DPkg::Lock::Timeout=300 install -q -y --no-install-recommends $$missing </dev/null; \
+else \
+    echo "Missing packages; run this and try again:" >&2; \
+    echo "    sudo apt-get update && sudo apt-get install -y --no-install-recommends$$missing" >&2; \
+    exit 1; \
+fi
+endef
+
+deps: ## check what hearth needs; as root, install what is missing
+	$(call need,$(NEEDED))
+	@$(if $(filter deps,$(MAKECMDGOALS)),echo 'all dependencies are there')
+
+deps-valgrind: deps
+	$(call need,$(NEEDED_VALGRIND))
+
+# --------------------------------------------------------------------------------------- objects
+# Everything compiled depends on this file, which changes only when the flags do.
+$(OBJ)/flags: FORCE | deps
+	@mkdir -p $(@D)
+	@echo '$(CC) $(CXX) $(C_FLAGS) $(CXXFLAGS) $(LINK_FLAGS)' | cmp -s - $@ || \
+	    echo '$(CC) $(CXX) $(C_FLAGS) $(CXXFLAGS) $(LINK_FLAGS)' >$@
+
+$(OBJ)/%.o: %.c $(OBJ)/flags
+	$(say) CC $<
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(C_FLAGS) -MMD -MP -c $< -o $@
+
+$(PIC)/%.o: %.c $(OBJ)/flags
+	$(say) 'CC pic' $<
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(C_FLAGS) $(PIC_FLAGS) -MMD -MP -c $< -o $@
+
+# One relocatable object with hidden symbols made local: nothing but hearth_* is left to collide
+# with the embedder's names.
+$(ARCHIVE): $(LIBRARY_OBJECTS)
+	$(say) AR $@
+	@mkdir -p $(@D) $(OBJ)
+	$(Q)$(LD) -r -o $(OBJ)/hearth.o $^
+	$(Q)$(OBJCOPY) --localize-hidden $(OBJ)/hearth.o
+	@rm -f $@
+	$(Q)$(AR) rcsD $@ $(OBJ)/hearth.o
+
+$(SHARED).$(SOVERSION): $(PIC_OBJECTS)
+	$(say) LD $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LINK_FLAGS) -shared -Wl,-soname,libhearth.so.$(SOVERSION) \
+	    $(if $(filter release debug,$(BUILD)),-Wl$(comma)-z$(comma)defs) -o $@ $^ $(DEPS_LIBS)
+comma := ,
+
+$(SHARED): $(SHARED).$(SOVERSION)
+	@ln -sf libhearth.so.$(SOVERSION) $@
+
+define program
+$(OUT)/$(basename $(notdir $(1))): $(1:%.c=$(OBJ)/%.o) $(LIBRARY_OBJECTS)
+	$$(say) LD $$@
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(LINK_FLAGS) -o $$@ $$^ $$(DEPS_LIBS)
+endef
+$(foreach source,$(PROGRAM_SOURCES),$(eval $(call program,$(source))))
+
+# ----------------------------------------------------------------------------------------- tests
+$(RUNNER): $(TEST_OBJECTS) $(LIBRARY_OBJECTS)
+	$(say) LD $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LINK_FLAGS) -o $@ $^ $(CHECK_LIBS) $(DEPS_LIBS)
+
+# How the runner is started. Sanitizers and valgrind are slow: more time, and tests may do less
+# (harness_scaled).
+SUPPRESS := $(CURDIR)/tests/suppressions
+env_release :=
+env_debug := CK_TIMEOUT_MULTIPLIER=2
+env_asan := CK_TIMEOUT_MULTIPLIER=4 HARNESS_DIVIDE=2 \
+            ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:check_initialization_order=1 \
+            LSAN_OPTIONS=suppressions=$(SUPPRESS)/lsan:print_suppressions=0
+env_ubsan := CK_TIMEOUT_MULTIPLIER=4 UBSAN_OPTIONS=print_stacktrace=1
+env_tsan := CK_TIMEOUT_MULTIPLIER=10 HARNESS_DIVIDE=4 \
+            TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:suppressions=$(SUPPRESS)/tsan
+env_valgrind := CK_TIMEOUT_MULTIPLIER=20 HARNESS_DIVIDE=20
+VALGRIND := valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite \
+            --num-callers=30 --suppressions=$(SUPPRESS)/valgrind
+VALGRIND_SUITES ?= $(SUITES)
+
+check: check-headers check-symbols check-cxx $(RUNNER) ## run all tests
+	@env $(env_$(BUILD)) $(RUNNER) $(SUITES) 2>&1 | tee $(OUT)/tests/check.log
+
+check-runner: $(RUNNER) ## run only the test suites (SUITES="a b" for some)
+	@env $(env_$(BUILD)) $(RUNNER) $(SUITES)
+
+check-headers: | deps ## every public header compiles alone, as C11 and as C++17
+	$(say) HEADERS include/
+	@for header in $(PUBLIC_HEADERS:include/%=%); do \
+	    echo "#include \"$$header\"" | $(CC) -std=c11 $(WARNINGS) -Iinclude -fsyntax-only -x c -; \
+	    echo "#include \"$$header\"" | $(CXX) -std=c++17 $(WARNINGS) -Iinclude -fsyntax-only \
+	        -x c++ -; \
+	done
+
+check-symbols: $(ARCHIVE) $(SHARED) ## the libraries define no global names but hearth_*
+	$(say) NM '$^'
+	@tests/symbols.sh $(ARCHIVE) $(SHARED)
+
+CXX_TESTS := $(addprefix $(OUT)/tests/cxx-,static shared checked)
+check-cxx: $(CXX_TESTS) ## the public API from C++17, with the archive and the shared library
+	@for test in $^; do printf '  %-7s %s\n' RUN $$test; $$test; done
+
+# In one step with linking: these are small.
+CXX_COMPILE = $(CXX) $(CXX_FLAGS) -MMD -MP -MF $@.d -MT $@ $< -o $@
+$(OUT)/tests/cxx-static: tests/test_cxx.cc $(ARCHIVE)
+	$(say) CXX $@
+	@mkdir -p $(@D)
+	$(Q)$(CXX_COMPILE) $(LDFLAGS) $(ARCHIVE) $(DEPS_LIBS)
+
+$(OUT)/tests/cxx-checked: tests/test_cxx.cc $(ARCHIVE)
+	$(say) CXX $@
+	@mkdir -p $(@D)
+	$(Q)$(CXX_COMPILE) -DHEARTH_CHECKED $(LDFLAGS) $(ARCHIVE) $(DEPS_LIBS)
+
+$(OUT)/tests/cxx-shared: tests/test_cxx.cc $(SHARED)
+	$(say) CXX $@
+	@mkdir -p $(@D)
+	$(Q)$(CXX_COMPILE) $(LDFLAGS) -L$(OUT) -lhearth -Wl,-rpath,$(abspath $(OUT))
+
+check-debug: ## run all tests in a debug build
+	@$(MAKE) BUILD=debug check
+
+check-asan: ## run the suites with AddressSanitizer and LeakSanitizer
+	@$(MAKE) BUILD=asan check-runner
+
+check-ubsan: ## run the suites with UndefinedBehaviorSanitizer
+	@$(MAKE) BUILD=ubsan check-runner
+
+check-tsan: ## run the suites with ThreadSanitizer
+	@$(MAKE) BUILD=tsan check-runner
+
+check-valgrind: deps-valgrind ## run the suites under valgrind memcheck (VALGRIND_SUITES="a b")
+	@$(MAKE) BUILD=debug build/debug/tests/check_hearth
+	@env $(env_valgrind) $(VALGRIND) build/debug/tests/check_hearth $(VALGRIND_SUITES)
+
+# ------------------------------------------------------------------------------------ benchmarks
+# Program = bench/<workload>.c with the adapter of one memory system. An adapter is <name>.h and,
+# if it needs flags, <name>.mk with SYSTEM_CFLAGS and SYSTEM_LIBS (assigned with =, so that they
+# are evaluated after `deps`). hearth itself is linked from the archive.
+WORKLOADS := gcbench gcbench-holes binary-trees
+SYSTEM_HEADERS := $(wildcard bench/systems/*.h $(if $(EXTRA_SYSTEMS),$(EXTRA_SYSTEMS)/*.h))
+SYSTEMS := $(basename $(notdir $(SYSTEM_HEADERS)))
+BENCH_COMMON := $(patsubst %.c,$(OBJ)/%.o,$(filter-out $(WORKLOADS:%=bench/%.c),\
+                $(wildcard bench/*.c)))
+BENCH_PROGRAMS :=
+
+define system
+SYSTEM_CFLAGS =
+SYSTEM_LIBS =
+-include $(basename $(1)).mk
+$$(eval cflags_$(2) = $$(value SYSTEM_CFLAGS))
+$$(eval libs_$(2) = $$(value SYSTEM_LIBS))
+$(foreach workload,$(WORKLOADS),$(call bench_program,$(workload),$(2),$(1)))
+endef
+
+define bench_program
+
+BENCH_PROGRAMS += $$(OUT)/bench/$(1)-$(2)
+$$(OUT)/bench/$(1)-$(2): bench/$(1).c $(3) $$(wildcard $(basename $(3)).mk) $$(BENCH_COMMON) \
+        $(if $(filter hearth,$(2)),$$(ARCHIVE)) $$(OBJ)/flags
+	$$(say) BENCH $$@
+	@mkdir -p $$(@D) $$(OBJ)/bench
+	$$(Q)$$(CC) $$(C_FLAGS) -DSYSTEM_HEADER='"$(3)"' -DSYSTEM_NAME='"$(2)"' -Ibench \
+	    $$(cflags_$(2)) -MMD -MP -MF $$(OBJ)/bench/$(1)-$(2).d -MT $$@ \
+	    -o $$@ $$< $$(BENCH_COMMON) $$(LDFLAGS) $$(libs_$(2)) \
+	    $(if $(filter hearth,$(2)),$$(ARCHIVE) $$(DEPS_LIBS)) -lm
+
+endef
+$(foreach header,$(SYSTEM_HEADERS),$(eval $(call system,$(header),$(basename $(notdir $(header))))))
+
+bench-programs: $(BENCH_PROGRAMS) ## build build/bench/<workload>-<system> (EXTRA_SYSTEMS=DIR: more)
+
+run: all bench-programs ## the main job: GCBench on all nodes, compared with bdwgc and mimalloc
+	@BENCH_PROGRAMS=$(OUT)/bench bench/run.sh $(ARGS)
+
+bench: all bench-programs ## measure every workload on every system against the bars
+	@BENCH_PROGRAMS=$(OUT)/bench bench/compare.sh $(ARGS)
+
+bench-quick: all bench-programs ## the same, smaller and fewer runs
+	@BENCH_PROGRAMS=$(OUT)/bench bench/compare.sh --quick $(ARGS)
+
+# --------------------------------------------------------------------------------------- sources
+format: ## clang-format all sources
+	clang-format -i $(FORMATTED)
+
+format-check: ## fail if clang-format would change a source
+	@clang-format --dry-run -Werror $(FORMATTED)
+
+lint: ## static analysis by cppcheck and clang-tidy, whichever is installed
+	@if command -v cppcheck >/dev/null; then \
+	    cppcheck --quiet --std=c11 --enable=warning,performance,portability --error-exitcode=1 \
+	        --inline-suppr --suppress=missingIncludeSystem -DHEARTH_DEBUG -Iinclude -I. \
+	        $(LIBRARY_SOURCES) $(PROGRAM_SOURCES); \
+	else echo 'cppcheck is not installed'; fi
+	@if command -v clang-tidy >/dev/null; then \
+	    clang-tidy --quiet --warnings-as-errors='*' \
+	        --checks='-*,bugprone-*,clang-analyzer-*,-bugprone-easily-swappable-parameters' \
+	        $(LIBRARY_SOURCES) $(PROGRAM_SOURCES) -- -std=gnu11 -Iinclude -I. -DHEARTH_DEBUG; \
+	else echo 'clang-tidy is not installed'; fi
+
+clean: ## remove build/
+	rm -rf build
+
+-include $(LIBRARY_OBJECTS:.o=.d) $(PIC_OBJECTS:.o=.d) $(TEST_OBJECTS:.o=.d) \
+         $(PROGRAM_SOURCES:%.c=$(OBJ)/%.d) $(BENCH_COMMON:.o=.d) $(CXX_TESTS:=.d) \
+         $(wildcard $(OBJ)/bench/*.d)
