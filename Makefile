@@ -14,7 +14,7 @@ SHELL := /bin/bash
 .SUFFIXES:
 .DEFAULT_GOAL := all
 MAKEFLAGS += --no-builtin-rules --no-print-directory
-ifeq ($(filter -j%,$(MAKEFLAGS)),)
+ifeq ($(MAKELEVEL),0)
 MAKEFLAGS += -j$(shell nproc)
 endif
 
@@ -45,7 +45,6 @@ WARNINGS := -Wall -Wextra -Werror
 COMMON := $(flags_$(BUILD)) $(WARNINGS) -fno-strict-aliasing -fvisibility=hidden -Iinclude -I. \
           -pthread
 C_FLAGS = -std=gnu11 $(COMMON) $(DEPS_CFLAGS) $(CFLAGS)
-CXX_FLAGS = -std=c++17 $(COMMON) $(CXXFLAGS)
 PIC_FLAGS := -fPIC -fno-semantic-interposition
 LINK_FLAGS = $(flags_$(BUILD)) -pthread $(LDFLAGS)
 
@@ -85,7 +84,7 @@ ARCHIVE := $(OUT)/libhearth.a
 SHARED := $(OUT)/libhearth.so
 RUNNER := $(OUT)/tests/check_hearth
 
-.PHONY: help all deps deps-valgrind run check check-runner check-headers check-symbols check-cxx \
+.PHONY: help all deps deps-valgrind run check check-runner check-headers check-symbols check-embed \
         check-debug check-asan check-ubsan check-tsan check-valgrind bench-programs bench \
         bench-quick format format-check lint clean FORCE
 
@@ -192,17 +191,16 @@ SUPPRESS := $(CURDIR)/tests/suppressions
 env_release :=
 env_debug := CK_TIMEOUT_MULTIPLIER=2
 env_asan := CK_TIMEOUT_MULTIPLIER=4 HARNESS_DIVIDE=2 \
-            ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:check_initialization_order=1 \
-            LSAN_OPTIONS=suppressions=$(SUPPRESS)/lsan:print_suppressions=0
+            ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:check_initialization_order=1
 env_ubsan := CK_TIMEOUT_MULTIPLIER=4 UBSAN_OPTIONS=print_stacktrace=1
 env_tsan := CK_TIMEOUT_MULTIPLIER=10 HARNESS_DIVIDE=4 \
-            TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:suppressions=$(SUPPRESS)/tsan
+            TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:die_after_fork=0:suppressions=$(SUPPRESS)/tsan
 env_valgrind := CK_TIMEOUT_MULTIPLIER=20 HARNESS_DIVIDE=20
 VALGRIND := valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite \
             --num-callers=30 --suppressions=$(SUPPRESS)/valgrind
 VALGRIND_SUITES ?= $(SUITES)
 
-check: check-headers check-symbols check-cxx $(RUNNER) ## run all tests
+check: check-headers check-symbols check-embed $(RUNNER) ## run all tests
 	@env $(env_$(BUILD)) $(RUNNER) $(SUITES) 2>&1 | tee $(OUT)/tests/check.log
 
 check-runner: $(RUNNER) ## run only the test suites (SUITES="a b" for some)
@@ -211,8 +209,8 @@ check-runner: $(RUNNER) ## run only the test suites (SUITES="a b" for some)
 check-headers: | deps ## every public header compiles alone, as C11 and as C++17
 	$(say) HEADERS include/
 	@for header in $(PUBLIC_HEADERS:include/%=%); do \
-	    echo "#include \"$$header\"" | $(CC) -std=c11 $(WARNINGS) -Iinclude -fsyntax-only -x c -; \
-	    echo "#include \"$$header\"" | $(CXX) -std=c++17 $(WARNINGS) -Iinclude -fsyntax-only \
+	    echo "#include \"$$header\"" | $(CC) -std=c11 $(WARNINGS) -Wpedantic -Iinclude -fsyntax-only -x c -; \
+	    echo "#include \"$$header\"" | $(CXX) -std=c++17 $(WARNINGS) -Wpedantic -Iinclude -fsyntax-only \
 	        -x c++ -; \
 	done
 
@@ -220,26 +218,34 @@ check-symbols: $(ARCHIVE) $(SHARED) ## the libraries define no global names but 
 	$(say) NM '$^'
 	@tests/symbols.sh $(ARCHIVE) $(SHARED)
 
-CXX_TESTS := $(addprefix $(OUT)/tests/cxx-,static shared checked)
-check-cxx: $(CXX_TESTS) ## the public API from C++17, with the archive and the shared library
-	@for test in $^; do printf '  %-7s %s\n' RUN $$test; $$test; done
+# Embedders as users build them: strict C11 and C++17; archive, shared library, HEARTH_CHECKED.
+EMBEDDERS := $(foreach kind,archive shared checked,$(OUT)/tests/c11-$(kind) $(OUT)/tests/cxx-$(kind))
+EMBED_ARCHIVE = $(ARCHIVE) $(DEPS_LIBS)
+EMBED_SHARED = -L$(OUT) -lhearth -Wl,-rpath,$(abspath $(OUT))
 
-# In one step with linking: these are small.
-CXX_COMPILE = $(CXX) $(CXX_FLAGS) -MMD -MP -MF $@.d -MT $@ $< -o $@
-$(OUT)/tests/cxx-static: tests/test_cxx.cc $(ARCHIVE)
-	$(say) CXX $@
-	@mkdir -p $(@D)
-	$(Q)$(CXX_COMPILE) $(LDFLAGS) $(ARCHIVE) $(DEPS_LIBS)
+# 1 = c11 or cxx, 2 = source, 3 = compiler with flags, 4 = archive, shared or checked, 5 = library
+define embedder
+$(OUT)/tests/$(1)-$(4): tests/$(2) $(5) $(OBJ)/flags
+	$$(say) EMBED $$@
+	@mkdir -p $$(@D)
+	$$(Q)$(3) $$(COMMON) -Wpedantic $(if $(filter checked,$(4)),-DHEARTH_CHECKED) -MMD -MP -MF $$@.d \
+	    -MT $$@ -o $$@ $$< $$(LDFLAGS) $$(EMBED_$(if $(filter shared,$(4)),SHARED,ARCHIVE))
+endef
+define embedders
+$(eval $(call embedder,c11,embed.c,$$(CC) -std=c11 $$(CFLAGS),$(1),$(2)))
+$(eval $(call embedder,cxx,test_cxx.cc,$$(CXX) -std=c++17 $$(CXXFLAGS),$(1),$(2)))
+endef
+$(call embedders,archive,$(ARCHIVE))
+$(call embedders,shared,$(SHARED))
+$(call embedders,checked,$(ARCHIVE))
 
-$(OUT)/tests/cxx-checked: tests/test_cxx.cc $(ARCHIVE)
-	$(say) CXX $@
-	@mkdir -p $(@D)
-	$(Q)$(CXX_COMPILE) -DHEARTH_CHECKED $(LDFLAGS) $(ARCHIVE) $(DEPS_LIBS)
+check-embed: $(EMBEDDERS) ## the public API from C11 and C++17, with either library
+	@for test in $(EMBEDDERS); do printf '  %-7s %s\n' RUN $$test; $$test; done
 
-$(OUT)/tests/cxx-shared: tests/test_cxx.cc $(SHARED)
-	$(say) CXX $@
-	@mkdir -p $(@D)
-	$(Q)$(CXX_COMPILE) $(LDFLAGS) -L$(OUT) -lhearth -Wl,-rpath,$(abspath $(OUT))
+# Several of these at once would fight for the processors and for build/debug.
+ifneq ($(filter check-debug check-asan check-ubsan check-tsan check-valgrind,$(MAKECMDGOALS)),)
+.NOTPARALLEL:
+endif
 
 check-debug: ## run all tests in a debug build
 	@$(MAKE) BUILD=debug check
@@ -326,5 +332,5 @@ clean: ## remove build/
 	rm -rf build
 
 -include $(LIBRARY_OBJECTS:.o=.d) $(PIC_OBJECTS:.o=.d) $(TEST_OBJECTS:.o=.d) \
-         $(PROGRAM_SOURCES:%.c=$(OBJ)/%.d) $(BENCH_COMMON:.o=.d) $(CXX_TESTS:=.d) \
+         $(PROGRAM_SOURCES:%.c=$(OBJ)/%.d) $(BENCH_COMMON:.o=.d) $(EMBEDDERS:=.d) \
          $(wildcard $(OBJ)/bench/*.d)

@@ -5,8 +5,8 @@
  * Runs the suites named (all of them without arguments) through one SRunner in the order of their
  * names, prints Check's report, and ends with Check's totals. Exit status 0 only if at least one
  * check ran and none failed; 2 for bad arguments. Environment: SEED=n repeats a run's random
- * numbers; CK_RUN_SUITE, CK_RUN_CASE, CK_FORK, CK_VERBOSITY, CK_DEFAULT_TIMEOUT and
- * CK_TIMEOUT_MULTIPLIER are Check's.
+ * numbers; HARNESS_DIVIDE=n makes tests that ask harness_scaled do an n-th; CK_RUN_SUITE,
+ * CK_RUN_CASE, CK_FORK, CK_VERBOSITY, CK_DEFAULT_TIMEOUT, CK_TIMEOUT_MULTIPLIER are Check's.
  *
  * Invariant: the list is sorted by name, without duplicates. Single-threaded: no locks. */
 #include "tests/harness.h"
@@ -58,6 +58,14 @@ uint64_t harness_random_below(uint64_t *state, uint64_t bound)
         number = harness_random(state);
     while (number < biased);
     return number % bound;
+}
+
+uint64_t harness_scaled(uint64_t count)
+{
+    const char *divide = getenv("HARNESS_DIVIDE");
+    uint64_t by = divide != NULL ? strtoull(divide, NULL, 10) : 1;
+    uint64_t scaled = by > 1 ? count / by : count;
+    return scaled > 0 ? scaled : 1;
 }
 
 void harness_expect_error(const char *call, hearth_status expected, const char *text)
@@ -172,5 +180,6 @@ int main(int argc, char **argv)
         return 2;
     }
     setenv("CK_DEFAULT_TIMEOUT", "60", 0);
+    setvbuf(stdout, NULL, _IOLBF, 0);
     return run_suites(argc - 1, argv + 1);
 }

@@ -54,6 +54,10 @@ uint64_t harness_random(uint64_t *state);
 /* A number in [0, bound), bound > 0, without bias. */
 uint64_t harness_random_below(uint64_t *state, uint64_t bound);
 
+/* How often to repeat something: `count`, or less (never 0) in runs that are slow by nature, such as
+ * ThreadSanitizer's and valgrind's, where `make` sets HARNESS_DIVIDE. */
+uint64_t harness_scaled(uint64_t count);
+
 /* The call must return HEARTH_OK; if not, its last error is shown. Evaluates `call` once. */
 #define HARNESS_OK(call)                                                                           \
     do {                                                                                           \
