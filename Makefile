@@ -268,8 +268,8 @@ check-valgrind: deps-valgrind ## run the suites under valgrind memcheck (VALGRIN
 # if it needs flags, <name>.mk with SYSTEM_CFLAGS and SYSTEM_LIBS (assigned with =, so that they
 # are evaluated after `deps`). hearth itself is linked from the archive.
 WORKLOADS := gcbench gcbench-holes binary-trees
-SYSTEM_HEADERS := $(wildcard bench/systems/*.h $(if $(EXTRA_SYSTEMS),$(EXTRA_SYSTEMS)/*.h))
-SYSTEMS := $(basename $(notdir $(SYSTEM_HEADERS)))
+SYSTEMS := hearth bdwgc mimalloc malloc arena
+SYSTEM_HEADERS := $(wildcard $(SYSTEMS:%=bench/systems/%.h) $(if $(EXTRA_SYSTEMS),$(EXTRA_SYSTEMS)/*.h))
 BENCH_COMMON := $(patsubst %.c,$(OBJ)/%.o,$(filter-out $(WORKLOADS:%=bench/%.c),\
                 $(wildcard bench/*.c)))
 BENCH_PROGRAMS :=
