@@ -34,6 +34,7 @@ struct ht_option {
                   ? 1                                                                              \
                   : -1]) -                                                                         \
      1)
+_Static_assert(sizeof(size_t) == sizeof(int64_t), "a count fits the reader of integers");
 #define HT_AT(field, type) (offsetof(struct hearth_options, field) + HT_IS(field, type))
 
 /* clang-format off */
@@ -41,6 +42,9 @@ struct ht_option {
     {{name, help, NULL, fallback, 0, 1, HEARTH_OPTION_BOOL}, HT_AT(field, bool)},
 #define HT_INT(field, name, fallback, min, max, help) \
     {{name, help, NULL, fallback, min, max, HEARTH_OPTION_INT}, HT_AT(field, int64_t)},
+/* An integer that is never negative, kept in the unsigned type of the same width. */
+#define HT_COUNT(field, name, fallback, max, help) \
+    {{name, help, NULL, fallback, 0, max, HEARTH_OPTION_INT}, HT_AT(field, size_t)},
 #define HT_SIZE(field, name, fallback, min, max, help) \
     {{name, help, NULL, fallback, min, max, HEARTH_OPTION_SIZE}, HT_AT(field, size_t)},
 #define HT_FLOAT(field, name, fallback, min, max, help) \
@@ -76,7 +80,7 @@ static const struct ht_option ht_option_table[] = {
             "Let the nursery follow how much survives.")
     HT_BOOL(generational, "generational", "on",
             "Collect young objects alone; off makes every collection full.")
-    HT_SIZE(release_after, "release-after", "1000", 0, 86400000,
+    HT_COUNT(release_after, "release-after", "1000", 86400000,
             "Milliseconds a free block stays before its memory goes back to the system; 0 is never.")
     HT_BOOL(conservative, "conservative", "off",
             "Scan the stacks of all threads for ambiguous references.")

@@ -190,6 +190,13 @@ int ht_os_thread(pthread_t *thread, const char *name, void *(*main)(void *), voi
     return 0;
 }
 
+bool ht_os_affinity(const cpu_set_t *cpus, size_t cpus_size)
+{
+    if (ht_fault_hit(HT_FAULT_AFFINITY, EPERM))
+        return false;
+    return sched_setaffinity(0, cpus_size, cpus) == 0;
+}
+
 void ht_os_sleep(uint32_t *word, uint32_t expected, uint64_t timeout_ns)
 {
     struct timespec timeout = {.tv_sec = (time_t)(timeout_ns / 1000000000u),

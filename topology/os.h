@@ -21,6 +21,7 @@ enum ht_fault {
     HT_FAULT_ARENA,    /* mi_manage_os_memory_ex, mi_heap_new_in_arena     */
     HT_FAULT_RESERVE,  /* mi_heap_malloc of a reservation                  */
     HT_FAULT_HWLOC,    /* hwloc_topology_init / load                       */
+    HT_FAULT_AFFINITY, /* sched_setaffinity of the calling thread          */
     HT_FAULT_KINDS
 };
 
@@ -55,6 +56,9 @@ void ht_os_free(void *block);
  * unbound). It must be joined, not detached. 0 or an errno. */
 int ht_os_thread(pthread_t *thread, const char *name, void *(*main)(void *), void *data,
                  const cpu_set_t *cpus, size_t cpus_size);
+
+/* Bind the calling thread to these CPUs. */
+bool ht_os_affinity(const cpu_set_t *cpus, size_t cpus_size);
 
 /* Futex on a 32-bit word, private to the process: sleep while *word == expected (at most timeout_ns; 0:
  * for ever), wake n. May return early: the caller looks at the word again. Orders nothing by itself. */

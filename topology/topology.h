@@ -14,7 +14,7 @@ enum { HT_MAX_NODES = 64, HT_MAX_CPUS = 4096 };
 
 struct ht_node {
     int os_node;                    /* the system's number                                        */
-    int cpus;                       /* allowed CPUs nearest to it                                 */
+    int cpus;                       /* allowed CPUs nearest to it; fake nodes may share one       */
     bool cpuless;                   /* none of its own                                            */
     bool fake;                      /* made by fake-nodes                                         */
     uint64_t memory;                /* bytes installed (of the real node, divided for fake ones)  */
@@ -33,14 +33,18 @@ struct hearth_topology {
     bool user_policy;               /* numactl --interleave/--membind/--preferred is in force     */
     struct ht_node node[HT_MAX_NODES];
     uint16_t distance[HT_MAX_NODES][HT_MAX_NODES]; /* SLIT style, 10 = local                      */
-    uint8_t node_of_cpu[HT_MAX_CPUS];              /* nearest logical node                        */
+    uint8_t node_of_cpu[HT_MAX_CPUS];              /* nearest logical node; of fake nodes that share
+                                                      a CPU, the lowest                           */
 };
 
+/* `options` decide alone: the environment is not read, except HWLOC_*. Errors: EOPTION (fake-nodes),
+ * ENOMEM, ESYSTEM. */
 hearth_status ht_topology_create(struct hearth_topology **out, const struct hearth_options *options);
 void ht_topology_destroy(struct hearth_topology *topology);
-/* Logical node of the CPU the thread runs on (sched_getcpu); 0 if unknown. */
+/* Logical node of the CPU the thread runs on (sched_getcpu); 0 if unknown. It may have moved when this
+ * returns. */
 int ht_topology_here(const struct hearth_topology *topology);
-/* Invariants; EXX names the first broken. */
+/* Invariants; ECORRUPT names the first broken. */
 hearth_status ht_topology_check(const struct hearth_topology *topology);
 /* CPUs a cgroup v1/v2 quota allows (rounded up), or 0 for no limit. `root` is "/sys/fs/cgroup" and `self`
  * "/proc/self/cgroup", other paths in tests. */
