@@ -7,7 +7,8 @@
  * live as long as the process: the one global table of hearth (window.c).
  *
  * Chunks are HA_CHUNK bytes, HA_CHUNK-aligned, zero, with the policy of their node. Free ones are
- * kept in the set for the next heap. Lock order: pool lock < set lock; the keeper takes no other. */
+ * kept in the set for the next heap. Lock order: table lock < set lock < keeper lock, and pool lock <
+ * set lock; callbacks run on the keeper thread with none of them held. */
 #ifndef HEARTH_ALLOC_WINDOW_H
 #define HEARTH_ALLOC_WINDOW_H
 
@@ -26,12 +27,12 @@ struct ha_slot {
 };
 
 struct ha_windows {
-    uintptr_t base;          /* 1 GiB-aligned                                                     */
+    uintptr_t base;          /* 1 GiB-aligned, or to the window's size if that is less            */
     size_t bytes;            /* nodes << shift                                                    */
     unsigned shift;          /* log2 of the bytes of one window                                   */
     int nodes;               /* windows                                                           */
     bool committed;          /* false: PROT_NONE windows, mimalloc commits (overcommit_memory=2)  */
-    bool bound;              /* mbind worked                                                      */
+    bool bound;              /* every window has its node's memory policy                         */
     struct ha_slot *slot;    /* by (address - base) >> HA_CHUNK_SHIFT                             */
     struct ha_window_state *state; /* window.c's own: arenas, keeper, free chunks                 */
 };
@@ -41,12 +42,14 @@ struct ha_windows {
 hearth_status ha_windows_get(struct ha_windows **out, const struct hearth_topology *topology,
                              const struct hearth_options *options);
 
-/* `count` contiguous zero chunks on `node`, owned by `owner`; NULL when the window or the system has no
- * more (errno ENOMEM). count 1 comes from shared reservations; more from a reservation of its own.
- * May wait for the keeper; must not be called with a pool lock held by... see lock order. */
+/* `count` contiguous zero chunks on `node`, owned by `owner` (not NULL); NULL when the window or the
+ * system has no more (errno ENOMEM). One chunk comes from a shared reservation; more from a reservation
+ * of their own, or when there is none, from a run of free single chunks. May wait for the keeper: must
+ * not be called with a lock held that a callback of ha_keeper_watch takes. */
 void *ha_chunk_take(struct ha_windows *windows, int node, size_t count, void *owner);
 
-/* Give a span back: its memory goes to the system now (madvise), its address space is kept. */
+/* Give a span back: its memory goes to the system now (madvise), its address space is kept. Never
+ * waits for the keeper. */
 void ha_chunk_give(struct ha_windows *windows, void *chunk);
 
 /* Make sure at least `count` single chunks are ready on the node, so that a collection never waits. */
@@ -63,7 +66,9 @@ static inline bool ha_windows_contain(const struct ha_windows *windows, uintptr_
 }
 
 /* Run `fn(data)` on the keeper thread about every `period_ms` until removed: ageing of idle memory.
- * One per owner; remove waits until a running call has ended. */
+ * One per owner; remove waits until a running call has ended (unless it is called from there).
+ * Requests for chunks wait while fn runs, so it should be short; it may take and give chunks.
+ * Errors: EINVAL, ENOMEM, ESTATE (fn watches this data already). */
 hearth_status ha_keeper_watch(struct ha_windows *windows, void (*fn)(void *), void *data,
                               unsigned period_ms);
 void ha_keeper_unwatch(struct ha_windows *windows, void (*fn)(void *), void *data);
@@ -72,7 +77,8 @@ struct ha_window_stats {
     size_t reserved;    /* bytes of address space taken from mimalloc           */
     size_t chunks;      /* single chunks cut                                    */
     size_t free_chunks; /* of them, free                                        */
-    size_t spans;       /* multi-chunk spans in use                             */
+    size_t spans;       /* multi-chunk spans in use, with reservations of their own */
+    size_t meta;        /* bytes in pieces of the metadata heap handed out      */
 };
 void ha_window_stats(struct ha_windows *windows, int node, struct ha_window_stats *out);
 

@@ -1,0 +1,380 @@
+/* alloc/keeper.c - the arena keeper thread: reservations from mimalloc, and periodic callbacks.
+ *
+ * Invariant: only this thread calls mi_heap_* and mi_free; only it touches heap[] and commit[].
+ * Requests are served in order, after all reservations given back before them.
+ * Lock order: keeper->lock is the last lock of all; it is dropped around mimalloc and callbacks.
+ * Requests lie on the stacks of the threads that wait for them; watches are plain memory. */
+#define _GNU_SOURCE 1
+
+#include "alloc/keeper.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <time.h>
+
+#include "alloc/commit.h"
+#include "alloc/window_state.h"
+#include "topology/error.h"
+#include "topology/os.h"
+
+/* A thread waiting for the keeper; under the lock. */
+struct ha_request {
+    const mi_arena_id_t *arena; /* open heaps in these; NULL: reserve           */
+    int node;                   /* reserve: in this window; open: out, refused  */
+    size_t bytes;               /* reserve: how much                            */
+    void *block;                /* out: the reservation, or non-NULL when open  */
+    bool done;                  /* answered                                     */
+    pthread_cond_t answered;    /* signalled once                               */
+    struct ha_request *next;    /* queue                                        */
+};
+
+/* A periodic callback; under the lock. */
+struct ha_watch {
+    void (*fn)(void *);    /* what to call                                  */
+    void *data;            /* with what                                     */
+    uint64_t period;       /* ns                                            */
+    uint64_t due;          /* ht_os_now() of the next call                  */
+    struct ha_watch *next; /* list                                          */
+};
+
+struct ha_keeper {
+    pthread_mutex_t lock;
+    pthread_cond_t work;          /* CLOCK_MONOTONIC; something to do               */
+    pthread_cond_t called;        /* broadcast when a callback has returned         */
+    struct ha_request *first;     /* queue of requests                              */
+    struct ha_request **last;     /* its end                                        */
+    struct ha_reservation *given; /* reservations to free                           */
+    struct ha_watch *watches;     /* all of them                                    */
+    struct ha_watch *running;     /* the one being called                           */
+    uint64_t wakeups;             /* returns from sleep                             */
+    bool started;                 /* the thread runs: self is valid                 */
+    pthread_t self;
+    const struct ha_windows *windows;
+    mi_heap_t *heap[HT_MAX_NODES];         /* keeper thread only                        */
+    struct ha_commit commit[HT_MAX_NODES]; /* keeper thread only; committed=false     */
+};
+
+/* --- on the keeper thread ---------------------------------------------------------------------- */
+
+/* Open the heaps that are not open yet; false: the one of request->node was refused. */
+static bool ha_keeper_heaps(struct ha_keeper *keeper, struct ha_request *request)
+{
+    for (int i = 0; i < keeper->windows->nodes; i++) {
+        request->node = i;
+        if (keeper->heap[i] == NULL && !ht_fault_hit(HT_FAULT_ARENA, ENOMEM))
+            keeper->heap[i] = mi_heap_new_in_arena(request->arena[i]);
+        if (keeper->heap[i] == NULL)
+            return false;
+    }
+    return true;
+}
+
+static void *ha_keeper_malloc(struct ha_keeper *keeper, int node, size_t bytes)
+{
+    const struct ha_windows *windows = keeper->windows;
+    struct ha_commit *commit = windows->committed ? NULL : &keeper->commit[node];
+    void *block;
+
+    if (bytes > ((size_t)1 << windows->shift) - HA_ARENA_HEAD ||
+        (commit != NULL && !ha_commit_ahead(commit, bytes)))
+        return NULL;
+    block =
+        ht_fault_hit(HT_FAULT_RESERVE, ENOMEM) ? NULL : mi_heap_malloc(keeper->heap[node], bytes);
+    if (block != NULL && commit != NULL)
+        ha_commit_note(commit, block, bytes, true);
+    return block;
+}
+
+static void ha_keeper_free(struct ha_keeper *keeper, struct ha_reservation *list)
+{
+    while (list != NULL) {
+        struct ha_reservation *next = list->next;
+        void *block = list->block;
+
+        if (!keeper->windows->committed)
+            ha_commit_note(&keeper->commit[list->node], block, list->bytes, false);
+        mi_free(block);
+        list = next;
+    }
+}
+
+/* The watch that is due, or NULL and when the next one will be (0: never). Lock held. */
+static struct ha_watch *ha_keeper_due(struct ha_keeper *keeper, uint64_t *next)
+{
+    struct ha_watch *earliest = keeper->watches;
+
+    *next = 0;
+    for (struct ha_watch *watch = earliest; watch != NULL; watch = watch->next)
+        if (watch->due < earliest->due)
+            earliest = watch;
+    if (earliest == NULL || earliest->due <= ht_os_now())
+        return earliest;
+    *next = earliest->due;
+    return NULL;
+}
+
+/* Lock held; dropped around the call. */
+static void ha_keeper_call(struct ha_keeper *keeper, struct ha_watch *watch)
+{
+    keeper->running = watch;
+    pthread_mutex_unlock(&keeper->lock);
+    watch->fn(watch->data);
+    pthread_mutex_lock(&keeper->lock);
+    if (keeper->running == watch) /* NULL: it has removed itself */
+        watch->due = ht_os_now() + watch->period;
+    keeper->running = NULL;
+    pthread_cond_broadcast(&keeper->called);
+}
+
+/* Lock held; sleeps until `until`, or for ever if 0. */
+static void ha_keeper_sleep(struct ha_keeper *keeper, uint64_t until)
+{
+    struct timespec at = {.tv_sec = (time_t)(until / 1000000000u),
+                          .tv_nsec = (long)(until % 1000000000u)};
+
+    if (until == 0)
+        pthread_cond_wait(&keeper->work, &keeper->lock);
+    else
+        pthread_cond_timedwait(&keeper->work, &keeper->lock, &at);
+    keeper->wakeups++;
+}
+
+/* Lock held; dropped around mimalloc. */
+static void ha_keeper_serve(struct ha_keeper *keeper, struct ha_request *request)
+{
+    keeper->first = request->next;
+    if (keeper->first == NULL)
+        keeper->last = &keeper->first;
+    pthread_mutex_unlock(&keeper->lock);
+    if (request->arena != NULL)
+        request->block = ha_keeper_heaps(keeper, request) ? keeper : NULL;
+    else
+        request->block = ha_keeper_malloc(keeper, request->node, request->bytes);
+    pthread_mutex_lock(&keeper->lock);
+    request->done = true;
+    pthread_cond_signal(&request->answered);
+}
+
+static void *ha_keeper_main(void *data)
+{
+    struct ha_keeper *keeper = data;
+    struct ha_reservation *given;
+    struct ha_watch *watch;
+    uint64_t next;
+
+    pthread_mutex_lock(&keeper->lock);
+    keeper->self = pthread_self();
+    keeper->started = true;
+    pthread_cond_broadcast(&keeper->called);
+    for (;;) {
+        given = keeper->given;
+        if (given != NULL) {
+            keeper->given = NULL;
+            pthread_mutex_unlock(&keeper->lock);
+            ha_keeper_free(keeper, given);
+            pthread_mutex_lock(&keeper->lock);
+        } else if (keeper->first != NULL) {
+            ha_keeper_serve(keeper, keeper->first);
+        } else if ((watch = ha_keeper_due(keeper, &next)) != NULL) {
+            ha_keeper_call(keeper, watch);
+        } else {
+            ha_keeper_sleep(keeper, next);
+        }
+    }
+    return NULL;
+}
+
+/* --- for the other threads --------------------------------------------------------------------- */
+
+/* The mirrors of the arenas' blocks, if the windows need them. */
+static bool ha_keeper_commits(struct ha_keeper *keeper, const struct ha_windows *windows)
+{
+    for (int i = 0; i < windows->nodes && !windows->committed; i++)
+        if (!ha_commit_init(&keeper->commit[i], windows->base + ((uintptr_t)i << windows->shift),
+                            (size_t)1 << windows->shift))
+            return false;
+    return true;
+}
+
+static void ha_keeper_destroy(struct ha_keeper *keeper)
+{
+    for (int i = 0; i < HT_MAX_NODES; i++)
+        ht_os_free(keeper->commit[i].used);
+    pthread_cond_destroy(&keeper->work);
+    pthread_cond_destroy(&keeper->called);
+    pthread_mutex_destroy(&keeper->lock);
+    ht_os_free(keeper);
+}
+
+static void ha_keeper_init(struct ha_keeper *keeper, const struct ha_windows *windows)
+{
+    pthread_condattr_t monotonic;
+
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&keeper->work, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    pthread_cond_init(&keeper->called, NULL);
+    pthread_mutex_init(&keeper->lock, NULL);
+    keeper->last = &keeper->first;
+    keeper->windows = windows;
+}
+
+hearth_status ha_keeper_start(struct ha_keeper **out, const struct ha_windows *windows)
+{
+    struct ha_keeper *keeper = ht_os_alloc(sizeof(*keeper));
+    pthread_t thread;
+    int error;
+
+    if (keeper == NULL)
+        return ht_fail(HEARTH_ENOMEM, "no memory for the arena keeper (%zu bytes)",
+                       sizeof(*keeper));
+    ha_keeper_init(keeper, windows);
+    if (!ha_keeper_commits(keeper, windows)) {
+        ha_keeper_destroy(keeper);
+        return ht_fail(HEARTH_ENOMEM, "no memory for the arena keeper's tables");
+    }
+    error = ht_os_thread(&thread, "hearth-arena", ha_keeper_main, keeper, NULL, 0);
+    if (error != 0) {
+        ha_keeper_destroy(keeper);
+        return ht_fail(HEARTH_ESYSTEM, "cannot start the arena keeper thread (errno %d)", error);
+    }
+    pthread_detach(thread);
+    pthread_mutex_lock(&keeper->lock);
+    while (!keeper->started)
+        pthread_cond_wait(&keeper->called, &keeper->lock);
+    pthread_mutex_unlock(&keeper->lock);
+    *out = keeper;
+    return HEARTH_OK;
+}
+
+/* Queue a request and wait for its answer. */
+static void ha_keeper_ask(struct ha_keeper *keeper, struct ha_request *request)
+{
+    pthread_cond_init(&request->answered, NULL);
+    pthread_mutex_lock(&keeper->lock);
+    *keeper->last = request;
+    keeper->last = &request->next;
+    pthread_cond_signal(&keeper->work);
+    while (!request->done)
+        pthread_cond_wait(&request->answered, &keeper->lock);
+    pthread_mutex_unlock(&keeper->lock);
+    pthread_cond_destroy(&request->answered);
+}
+
+hearth_status ha_keeper_open(struct ha_keeper *keeper, const mi_arena_id_t *arena)
+{
+    struct ha_request request = {.arena = arena};
+
+    ha_keeper_ask(keeper, &request);
+    if (request.block == NULL)
+        return ht_fail(HEARTH_ESYSTEM, "mimalloc opens no heap in the arena of node %d",
+                       request.node);
+    return HEARTH_OK;
+}
+
+bool ha_keeper_here(const struct ha_keeper *keeper)
+{
+    return pthread_equal(keeper->self, pthread_self());
+}
+
+/* A callback may ask for memory: then what was given back is freed first here, as the loop would. */
+void *ha_keeper_reserve(struct ha_keeper *keeper, int node, size_t bytes)
+{
+    struct ha_request request = {.node = node, .bytes = bytes};
+
+    if (ha_keeper_here(keeper)) {
+        struct ha_reservation *given;
+
+        pthread_mutex_lock(&keeper->lock);
+        given = keeper->given;
+        keeper->given = NULL;
+        pthread_mutex_unlock(&keeper->lock);
+        ha_keeper_free(keeper, given);
+        request.block = ha_keeper_malloc(keeper, node, bytes);
+    } else {
+        ha_keeper_ask(keeper, &request);
+    }
+    if (request.block == NULL)
+        errno = ENOMEM;
+    return request.block;
+}
+
+void ha_keeper_release(struct ha_keeper *keeper, struct ha_reservation *reservation)
+{
+    pthread_mutex_lock(&keeper->lock);
+    reservation->next = keeper->given;
+    keeper->given = reservation;
+    pthread_cond_signal(&keeper->work);
+    pthread_mutex_unlock(&keeper->lock);
+}
+
+uint64_t ha_keeper_wakeups(struct ha_keeper *keeper)
+{
+    uint64_t wakeups;
+
+    pthread_mutex_lock(&keeper->lock);
+    wakeups = keeper->wakeups;
+    pthread_mutex_unlock(&keeper->lock);
+    return wakeups;
+}
+
+/* --- watches ----------------------------------------------------------------------------------- */
+
+/* The link that points to the watch of (fn, data), or to NULL at the end. Lock held. */
+static struct ha_watch **ha_keeper_find(struct ha_keeper *keeper, void (*fn)(void *), void *data)
+{
+    struct ha_watch **link = &keeper->watches;
+
+    while (*link != NULL && ((*link)->fn != fn || (*link)->data != data))
+        link = &(*link)->next;
+    return link;
+}
+
+hearth_status ha_keeper_watch(struct ha_windows *windows, void (*fn)(void *), void *data,
+                              unsigned period_ms)
+{
+    struct ha_keeper *keeper = windows->state->keeper;
+    struct ha_watch *watch, **link;
+
+    if (fn == NULL || period_ms == 0)
+        return ht_fail(HEARTH_EINVAL, "a watch needs a function and a period, not %u ms",
+                       period_ms);
+    watch = ht_os_alloc(sizeof(*watch));
+    if (watch == NULL)
+        return ht_fail(HEARTH_ENOMEM, "no memory for a watch (%zu bytes)", sizeof(*watch));
+    watch->fn = fn;
+    watch->data = data;
+    watch->period = (uint64_t)period_ms * 1000000u;
+    watch->due = ht_os_now() + watch->period;
+    pthread_mutex_lock(&keeper->lock);
+    link = ha_keeper_find(keeper, fn, data);
+    if (*link != NULL) {
+        pthread_mutex_unlock(&keeper->lock);
+        ht_os_free(watch);
+        return ht_fail(HEARTH_ESTATE, "the owner %p has a watch already", data);
+    }
+    *link = watch;
+    pthread_cond_signal(&keeper->work);
+    pthread_mutex_unlock(&keeper->lock);
+    return HEARTH_OK;
+}
+
+void ha_keeper_unwatch(struct ha_windows *windows, void (*fn)(void *), void *data)
+{
+    struct ha_keeper *keeper = windows->state->keeper;
+    struct ha_watch *watch, **link;
+
+    pthread_mutex_lock(&keeper->lock);
+    link = ha_keeper_find(keeper, fn, data);
+    watch = *link;
+    if (watch != NULL) {
+        *link = watch->next;
+        if (ha_keeper_here(keeper) && keeper->running == watch)
+            keeper->running = NULL;
+        while (keeper->running == watch)
+            pthread_cond_wait(&keeper->called, &keeper->lock);
+    }
+    pthread_mutex_unlock(&keeper->lock);
+    ht_os_free(watch);
+}

@@ -1,0 +1,13 @@
+/* alloc/meta.h - node-local memory for hearth's own structures (pools, worker stacks, batches).
+ *
+ * It comes from the ragged ends of reservations, else from whole chunks; it never counts as heap. */
+#ifndef HEARTH_ALLOC_META_H
+#define HEARTH_ALLOC_META_H
+
+#include "alloc/window.h"
+
+/* Zeroed, 64-byte aligned memory of the node; NULL: none left. Any thread; may wait for the keeper. */
+void *ha_meta_take(struct ha_windows *windows, int node, size_t bytes);
+void ha_meta_give(struct ha_windows *windows, int node, void *memory, size_t bytes);
+
+#endif
