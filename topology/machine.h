@@ -39,9 +39,6 @@ struct ht_machine {
     cpu_set_t *allowed; /* CPUs the process may run on                                    */
 };
 
-/* Bytes of every CPU set in topology/. */
-#define HT_CPU_SET_BYTES CPU_ALLOC_SIZE(HT_MAX_CPUS)
-
 /* machine.c. Close is allowed after a failed open. */
 hearth_status ht_machine_open(struct ht_machine *machine);
 void ht_machine_close(struct ht_machine *machine);

@@ -57,17 +57,15 @@ static const struct ht_option ht_option_table[] = {
     HT_INT(fake_nodes, "fake-nodes", "0", 0, HT_MAX_NODES,
            "Split the machine into this many pretended nodes; 0 uses the real ones.")
     HT_CHOICE(policy, "policy", "local", "local|strict|off",
-              "Memory of a node: local prefers it and spills to the nearest, strict never leaves it, "
-              "off leaves placement to the system.")
+              "Memory of a node: local may spill to the nearest, strict never does, off is the system's.")
     HT_CHOICE(mode, "mode", "auto", "auto|off|interleave|place|local",
-              "Collection by node: off ignores nodes, interleave spreads pages, place allocates per "
-              "node, local also traces per node, auto picks by the machine.")
+              "Nodes: off ignores, interleave spreads, place allocates and local also traces by node.")
     HT_INT(workers, "workers", "0", 0, 256,
            "Most collection threads; 0 allows as many as CPUs and work do.")
     HT_SIZE(window, "window", "0", 0, 0x1p46,
             "Bytes of address space reserved per node; 0 picks by memory size.")
     HT_CHOICE(hugepages, "hugepages", "inherit", "inherit|off|on",
-              "Transparent huge pages for the heap: inherit the system's setting, or advise off or on.")
+              "Transparent huge pages: inherit the system's setting, or advise off or on.")
     HT_SIZE(heap_limit, "heap-limit", "0", 0, 0x1p47,
             "Most bytes the heap may hold; 0 is three quarters of the machine or container.")
     HT_SIZE(heap_min, "heap-min", "0", 0, 0x1p47,
@@ -81,7 +79,7 @@ static const struct ht_option ht_option_table[] = {
     HT_BOOL(generational, "generational", "on",
             "Collect young objects alone; off makes every collection full.")
     HT_COUNT(release_after, "release-after", "1000", 86400000,
-            "Milliseconds a free block stays before its memory goes back to the system; 0 is never.")
+            "Milliseconds a free block keeps its memory before the system gets it back; 0 is for ever.")
     HT_BOOL(conservative, "conservative", "off",
             "Scan the stacks of all threads for ambiguous references.")
     HT_INT(prefetch, "prefetch", "16", 0, 64,

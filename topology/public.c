@@ -44,6 +44,11 @@ int hearth_topology_cpus(const hearth_topology *topology)
     return topology == NULL ? 0 : topology->cpus;
 }
 
+int hearth_topology_cpus_allowed(const hearth_topology *topology)
+{
+    return topology == NULL ? 0 : topology->cpus_allowed;
+}
+
 int hearth_topology_distance(const hearth_topology *topology, int from, int to)
 {
     if (topology == NULL || from < 0 || from >= topology->nodes || to < 0 || to >= topology->nodes)

@@ -12,6 +12,9 @@
 
 enum { HT_MAX_NODES = 64, HT_MAX_CPUS = 4096 };
 
+/* Bytes of every CPU set here, for the CPU_*_S macros and ht_os_thread (needs _GNU_SOURCE). */
+#define HT_CPU_SET_BYTES CPU_ALLOC_SIZE(HT_MAX_CPUS)
+
 struct ht_node {
     int os_node;                    /* the system's number                                        */
     int cpus;                       /* allowed CPUs nearest to it; fake nodes may share one       */

@@ -18,8 +18,8 @@ typedef struct hearth_node_info {
     int cpus;                /* allowed CPUs whose nearest node this is                          */
     bool cpuless;            /* has memory but no CPU of its own (for example CXL)               */
     bool fake;               /* made by fake-nodes=N                                             */
-    uint64_t memory_bytes;   /* installed                                                        */
-    uint64_t free_bytes;     /* now                                                              */
+    uint64_t memory_bytes;   /* installed (a fake node: its share)                               */
+    uint64_t free_bytes;     /* now (a described machine: all; a fake node: its share)           */
     char cpu_list[128];      /* "0-3,8" in system numbers; ends in ",..." if it does not fit     */
 } hearth_node_info;
 
@@ -32,13 +32,16 @@ HEARTH_API void hearth_topology_destroy(hearth_topology *topology);
 HEARTH_API int hearth_topology_nodes(const hearth_topology *topology);
 /* CPUs this process may use, after affinity and the cgroup's quota (rounded up). */
 HEARTH_API int hearth_topology_cpus(const hearth_topology *topology);
-/* SLIT-style distance (10 = local). -1 for an unknown node. */
+/* CPUs it may run on by affinity and cpuset alone; the quota buys fewer where this is more. */
+HEARTH_API int hearth_topology_cpus_allowed(const hearth_topology *topology);
+/* SLIT-style distance (10 = local, fake nodes of one node 20). -1 for an unknown node. */
 HEARTH_API int hearth_topology_distance(const hearth_topology *topology, int from, int to);
 HEARTH_API hearth_status hearth_topology_node(const hearth_topology *topology, int node,
                                               hearth_node_info *out);
-/* The logical node the calling thread runs on now. */
+/* The logical node the calling thread runs on now. Fake nodes may share a CPU: the lowest of them. */
 HEARTH_API int hearth_topology_here(const hearth_topology *topology);
-/* Bind the calling thread to the CPUs of a node (nearest CPUs if it has none). ENODE, ESYSTEM. */
+/* Bind the calling thread to the CPUs of a node (nearest CPUs if it has none), never to CPUs the process
+ * may not use. Does nothing when HWLOC_* describes another machine. EINVAL, ENODE, ESYSTEM. */
 HEARTH_API hearth_status hearth_topology_bind_thread(const hearth_topology *topology, int node);
 /* A heap's own topology; belongs to the heap. */
 struct hearth_heap;
