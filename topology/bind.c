@@ -1,7 +1,7 @@
 /* topology/bind.c - where the process may run and allocate, and binding threads within that.
  *
- * What the user asked for with taskset, cpusets or numactl is obeyed, never widened: a thread is only
- * ever bound to CPUs of a node's set, and those sets are subsets of the CPUs found here.
+ * What the user asked for with taskset, cpusets or numactl is obeyed, never widened: a thread is
+ * only ever bound to CPUs of a node's set, and those sets are subsets of the CPUs found here.
  *
  * Invariant: nothing here changes the process; only hearth_topology_bind_thread changes the calling
  * thread, and only its CPUs. Lock order: none. Data belongs to the caller. */

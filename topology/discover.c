@@ -1,9 +1,9 @@
 /* topology/discover.c - choosing hearth's nodes from what the machine has, and checking the result.
  *
  * A node is used when the process may allocate on it and it has memory. The nodes used are numbered
- * from 0 in the order of the system's numbers, which may be sparse. Every CPU number, allowed or not, has
- * a nearest used node: its own one, or the nearest to its own by distance, or (hwloc drops nodes
- * without memory) the one the kernel or the tree of packages calls nearest.
+ * from 0 in the order of the system's numbers, which may be sparse. Every CPU number, allowed or
+ * not, has a nearest used node: its own one, or the nearest to its own by distance, or (hwloc drops
+ * nodes without memory) the one the kernel or the tree of packages calls nearest.
  *
  * Invariant: see topology.h; ht_topology_check states it in full and is run on every new topology.
  * Lock order: none. The result is immutable; it lies on the creating thread's node and is read by
@@ -16,10 +16,10 @@
 #include "topology/machine.h"
 #include "topology/os.h"
 
-/* --- nodes ------------------------------------------------------------------------------------- */
+/* --- nodes ------------------------------------------------------------------------------------ */
 
-/* Give numbers to the nodes to be used. A node without memory is left out, unless no node's memory is
- * known (synthetic descriptions). Nodes beyond the table are left out as well; their CPUs go to
+/* Give numbers to the nodes to be used. A node without memory is left out, unless no node's memory
+ * is known (synthetic descriptions). Nodes beyond the table are left out as well; their CPUs go to
  * others. */
 static int ht_number_nodes(struct ht_machine *machine)
 {
@@ -65,7 +65,7 @@ static hearth_status ht_fill_nodes(struct hearth_topology *topology,
     return HEARTH_OK;
 }
 
-/* --- CPUs -------------------------------------------------------------------------------------- */
+/* --- CPUs ------------------------------------------------------------------------------------- */
 
 /* The used node nearest to node `home` of the machine; ties go to the lower number. */
 static int ht_nearest_used(const struct ht_machine *machine, int home)
@@ -121,7 +121,7 @@ static void ht_borrow_cpus(struct hearth_topology *topology)
     }
 }
 
-/* --- the whole --------------------------------------------------------------------------------- */
+/* --- the whole -------------------------------------------------------------------------------- */
 
 static hearth_status ht_topology_fill(struct hearth_topology *topology, struct ht_machine *machine,
                                       const struct hearth_options *options)
@@ -195,7 +195,7 @@ int ht_topology_here(const struct hearth_topology *topology)
     return cpu < 0 || cpu >= HT_MAX_CPUS ? 0 : topology->node_of_cpu[cpu];
 }
 
-/* --- checking ---------------------------------------------------------------------------------- */
+/* --- checking --------------------------------------------------------------------------------- */
 
 /* order[] is a permutation, itself first, distances ascending. */
 static hearth_status ht_check_order(const struct hearth_topology *topology, int node)

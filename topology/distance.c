@@ -1,12 +1,12 @@
 /* topology/distance.c - how far nodes are from each other, and each node's order of preference.
  *
- * Distances are in the style of ACPI's SLIT: 10 is local, 20 twice as slow. Measured latencies (hwloc
- * memory attributes, from ACPI's HMAT or the user) are scaled to it by the latency from the same CPUs to
- * their own memory. They are often known for a few pairs only; the others come from the distance
- * matrix, and where there is none, every other node is at 20.
+ * Distances are in the style of ACPI's SLIT: 10 is local, 20 twice as slow. Measured latencies
+ * (hwloc memory attributes, from ACPI's HMAT or the user) are scaled to it by the latency from the
+ * same CPUs to their own memory. They are often known for a few pairs only; the others come from
+ * the distance matrix, and where there is none, every other node is at 20.
  *
- * Invariant: 10 on the diagonal, 10 to 65535 elsewhere; not necessarily symmetric. order[] of a node
- * is a permutation, itself first, then by distance, ties by number.
+ * Invariant: 10 on the diagonal, 10 to 65535 elsewhere; not necessarily symmetric. order[] of a
+ * node is a permutation, itself first, then by distance, ties by number.
  * Lock order: none. Everything belongs to the caller. */
 #define _GNU_SOURCE 1
 

@@ -1,4 +1,5 @@
-/* topology/error.h - setting the calling thread's last error. The only thread-local state of hearth. */
+/* topology/error.h - setting the calling thread's last error. The only thread-local state of
+ * hearth. */
 #ifndef HEARTH_TOPOLOGY_ERROR_H
 #define HEARTH_TOPOLOGY_ERROR_H
 

@@ -1,9 +1,9 @@
 /* topology/fake.c - pretended nodes, so that everything done per node runs on any machine.
  *
- * The CPUs of a node are cut into as many consecutive pieces as it gets fake nodes. With fewer CPUs than
- * pieces several fake nodes share a CPU: each has a usable set, but a CPU still belongs to one node
- * only, the lowest of those that share it. Memory is divided evenly; the system's node stays the real
- * one, so that binding and residency work on the real pages.
+ * The CPUs of a node are cut into as many consecutive pieces as it gets fake nodes. With fewer CPUs
+ * than pieces several fake nodes share a CPU: each has a usable set, but a CPU still belongs to one
+ * node only, the lowest of those that share it. Memory is divided evenly; the system's node stays
+ * the real one, so that binding and residency work on the real pages.
  *
  * Invariant: the pieces of a real node have consecutive numbers and 10 <= distance among them; real
  * nodes keep their distances. Lock order: none, the topology is not yet published. */
@@ -33,8 +33,8 @@ static uint16_t ht_fake_distance(const struct hearth_topology *topology)
     return distance < 11 ? 11 : distance;
 }
 
-/* Piece `part` of `parts`: CPUs number [part * n / parts, (part + 1) * n / parts) of the n in the set, at
- * least one. */
+/* Piece `part` of `parts`: CPUs number [part * n / parts, (part + 1) * n / parts) of the n in the
+ * set, at least one. */
 static void ht_fake_cpus(struct ht_node *node, const cpu_set_t *all, int part, int parts)
 {
     int total = CPU_COUNT_S(HT_CPU_SET_BYTES, all);

@@ -1,4 +1,5 @@
-/* topology/hearth-info.c - the program that shows what hearth sees: nodes, CPUs, distances, options.
+/* topology/hearth-info.c - the program that shows what hearth sees: nodes, CPUs, distances,
+ * options.
  *
  * It uses the public API only, so it also shows what an embedder can know. Output goes to standard
  * output, as a table or as one JSON object; complaints go to standard error. Exit status: 0, 1 when
@@ -69,7 +70,7 @@ static bool node_info(const struct report *report, int node, hearth_node_info *i
     return hearth_topology_node(report->topology, node, info) == HEARTH_OK;
 }
 
-/* --- tables ------------------------------------------------------------------------------------ */
+/* --- tables ----------------------------------------------------------------------------------- */
 
 static void table_machine(const struct report *report)
 {
@@ -144,7 +145,7 @@ static void print_tables(const struct report *report)
     table_options(report);
 }
 
-/* --- JSON -------------------------------------------------------------------------------------- */
+/* --- JSON ------------------------------------------------------------------------------------- */
 
 static void json_string(const char *text)
 {
@@ -267,7 +268,7 @@ static void print_json(const struct report *report)
     printf("}\n");
 }
 
-/* --- main -------------------------------------------------------------------------------------- */
+/* --- main ------------------------------------------------------------------------------------- */
 
 struct arguments {
     const char *options; /* of --options, NULL without       */

@@ -2,7 +2,8 @@
  *
  * hwloc is asked for everything, also what the process may not use: a CPU whose own node is
  * forbidden or empty still needs to know which of the others is near. A description given by
- * HWLOC_SYNTHETIC, HWLOC_XMLFILE or HWLOC_FSROOT replaces the machine; the kernel is then not asked.
+ * HWLOC_SYNTHETIC, HWLOC_XMLFILE or HWLOC_FSROOT replaces the machine; the kernel is then not
+ * asked.
  *
  * Invariant, lock order: see machine.h. Its memory is scratch of the creating thread's node. */
 #define _GNU_SOURCE 1
@@ -127,8 +128,8 @@ static hearth_status ht_machine_cpus(struct ht_machine *machine)
     return HEARTH_OK;
 }
 
-/* hwloc also counts a CPU to memory that is only near it (CXL by its initiators, HBM beside DRAM), so
- * two nodes may claim it. The kernel says whose it is; else the smaller locality, then the lower
+/* hwloc also counts a CPU to memory that is only near it (CXL by its initiators, HBM beside DRAM),
+ * so two nodes may claim it. The kernel says whose it is; else the smaller locality, then the lower
  * number. */
 static bool ht_machine_claims(const struct ht_machine *machine, int cpu, int newcomer, int holder)
 {

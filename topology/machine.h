@@ -58,7 +58,8 @@ hearth_status ht_fake_split(struct hearth_topology *topology, int64_t wanted);
 /* bind.c: what the kernel allows this process. False where it does not say. */
 bool ht_bind_cpus(cpu_set_t *cpus);
 bool ht_bind_nodes(struct ht_node_mask *mask);
-/* The memory policy in force: true if it is one of the user's; `mask` is cut to the nodes of a BIND. */
+/* The memory policy in force: true if it is one of the user's; `mask` is cut to the nodes of a
+ * BIND. */
 bool ht_bind_policy(struct ht_node_mask *mask);
 
 static inline bool ht_mask_has(const struct ht_node_mask *mask, int os_node)

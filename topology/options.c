@@ -3,8 +3,9 @@
  * The table is the only place that knows an option: defaults, the API, HEARTH_OPTIONS, hearth-info
  * and the documentation are all driven by it.
  *
- * Invariant: a set of options only ever holds values within their rows' bounds, because every value,
- * the defaults included, comes through ht_option_read; a failed call leaves the set as it was.
+ * Invariant: a set of options only ever holds values within their rows' bounds, because every
+ * value, the defaults included, comes through ht_option_read; a failed call leaves the set as it
+ * was.
  * Lock order: none. A set belongs to its caller; the table is constant. */
 #define _GNU_SOURCE 1
 
@@ -57,9 +58,9 @@ static const struct ht_option ht_option_table[] = {
     HT_INT(fake_nodes, "fake-nodes", "0", 0, HT_MAX_NODES,
            "Split the machine into this many pretended nodes; 0 uses the real ones.")
     HT_CHOICE(policy, "policy", "local", "local|strict|off",
-              "Memory of a node: local may spill to the nearest, strict never does, off is the system's.")
+              "Memory of a node: local may spill to others, strict never, off is the system's.")
     HT_CHOICE(mode, "mode", "auto", "auto|off|interleave|place|local",
-              "Nodes: off ignores, interleave spreads, place allocates and local also traces by node.")
+              "Nodes: off ignores, interleave spreads, place allocates, local also traces by node.")
     HT_INT(workers, "workers", "0", 0, 256,
            "Most collection threads; 0 allows as many as CPUs and work do.")
     HT_SIZE(window, "window", "0", 0, 0x1p46,
@@ -79,7 +80,7 @@ static const struct ht_option ht_option_table[] = {
     HT_BOOL(generational, "generational", "on",
             "Collect young objects alone; off makes every collection full.")
     HT_COUNT(release_after, "release-after", "1000", 86400000,
-            "Milliseconds a free block keeps its memory before the system gets it back; 0 is for ever.")
+            "Milliseconds a free block keeps its memory until the system gets it; 0 is for ever.")
     HT_BOOL(conservative, "conservative", "off",
             "Scan the stacks of all threads for ambiguous references.")
     HT_INT(prefetch, "prefetch", "16", 0, 64,
@@ -114,7 +115,7 @@ static const struct ht_option *ht_option_find(const char *name, size_t length)
     return NULL;
 }
 
-/* --- reading ----------------------------------------------------------------------------------- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 static bool ht_read_bool(const char *text, bool *out)
 {
@@ -312,7 +313,7 @@ static hearth_status ht_option_assign(struct hearth_options *options, const char
     return ht_option_read(options, row, value);
 }
 
-/* --- the interface ----------------------------------------------------------------------------- */
+/* --- the interface ---------------------------------------------------------------------------- */
 
 hearth_status hearth_options_set(hearth_options *options, const char *name, const char *value)
 {

@@ -24,7 +24,7 @@ struct hearth_options {
     size_t nursery;          /* nursery: bytes, 0 = auto (4 x L2)                      */
     bool nursery_adaptive;   /* nursery-adaptive: let it follow survival               */
     bool generational;       /* generational: off = every collection is full           */
-    size_t release_after;    /* release-after: ms a free block stays before its memory goes back; 0 = never */
+    size_t release_after;    /* release-after: ms a free block keeps its memory; 0 = for ever */
     /* threads */
     bool conservative;       /* conservative: scan the stacks of all mutators          */
     /* tracing */

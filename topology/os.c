@@ -57,7 +57,7 @@ bool ht_fault_hit(enum ht_fault kind, int error)
     return true;
 }
 
-/* --- memory ------------------------------------------------------------------------------------ */
+/* --- memory ----------------------------------------------------------------------------------- */
 
 void *ht_os_map(size_t bytes, bool writable)
 {
@@ -144,7 +144,7 @@ void ht_os_free(void *block)
     free(block);
 }
 
-/* --- threads ----------------------------------------------------------------------------------- */
+/* --- threads ---------------------------------------------------------------------------------- */
 
 /* Signals of the process go to the program's own threads. Faults raised by the thread itself stay
  * open: blocked, they would kill the process past the program's crash reporter. */
@@ -216,7 +216,7 @@ void ht_os_wake(uint32_t *word, int n)
     errno = saved;
 }
 
-/* --- facts ------------------------------------------------------------------------------------- */
+/* --- facts ------------------------------------------------------------------------------------ */
 
 uint64_t ht_os_now(void)
 {

@@ -1,7 +1,8 @@
 /* topology/os.h - every system call and fallible library call hearth makes goes through here.
  *
- * It is the seam (as mimalloc's prim layer) where tests make the n-th call of a kind fail. Functions
- * return false or NULL with errno set, never abort. Thread-safe. Lock order: none taken. */
+ * It is the seam (as mimalloc's prim layer) where tests make the n-th call of a kind fail.
+ * Functions return false or NULL with errno set, never abort. Thread-safe. Lock order: none
+ * taken. */
 #ifndef HEARTH_TOPOLOGY_OS_H
 #define HEARTH_TOPOLOGY_OS_H
 
@@ -38,30 +39,31 @@ void *ht_os_map(size_t bytes, bool writable);
 void ht_os_unmap(void *address, size_t bytes);
 /* Make a PROT_NONE range readable and writable. */
 bool ht_os_commit(void *address, size_t bytes);
-/* Memory policy of a range: 'p' prefer the first node given, 'b' bind to, 'i' interleave over all of
- * them. `os_nodes` are system numbers. */
+/* Memory policy of a range: 'p' prefer the first node given, 'b' bind to, 'i' interleave over all
+ * of them. `os_nodes` are system numbers. */
 bool ht_os_bind(void *address, size_t bytes, char policy, const int *os_nodes, int count);
 /* madvise with the given MADV_* advice. */
 bool ht_os_advise(void *address, size_t bytes, int advice);
-/* NUMA node (system number) of the page at each address: status as move_pages gives it; an untouched
- * page gives a negative errno. Queries only; nothing is faulted in or moved. */
+/* NUMA node (system number) of the page at each address: status as move_pages gives it; an
+ * untouched page gives a negative errno. Queries only; nothing is faulted in or moved. */
 bool ht_os_residency(void **pages, int *status, size_t count);
 
 void *ht_os_alloc(size_t bytes);              /* zeroed                     */
 void *ht_os_realloc(void *block, size_t bytes);
 void ht_os_free(void *block);
 
-/* A thread with all signals blocked but those of its own faults (SIGSEGV and the like, so that crash
- * reporters work), named for debuggers (15 bytes), bound before it starts to the CPUs given (NULL:
- * unbound). It must be joined, not detached. 0 or an errno. */
+/* A thread with all signals blocked but those of its own faults (SIGSEGV and the like, so that
+ * crash reporters work), named for debuggers (15 bytes), bound before it starts to the CPUs given
+ * (NULL: unbound). It must be joined, not detached. 0 or an errno. */
 int ht_os_thread(pthread_t *thread, const char *name, void *(*main)(void *), void *data,
                  const cpu_set_t *cpus, size_t cpus_size);
 
 /* Bind the calling thread to these CPUs. */
 bool ht_os_affinity(const cpu_set_t *cpus, size_t cpus_size);
 
-/* Futex on a 32-bit word, private to the process: sleep while *word == expected (at most timeout_ns; 0:
- * for ever), wake n. May return early: the caller looks at the word again. Orders nothing by itself. */
+/* Futex on a 32-bit word, private to the process: sleep while *word == expected (at most
+ * timeout_ns; 0: for ever), wake n. May return early: the caller looks at the word again. Orders
+ * nothing by itself. */
 void ht_os_sleep(uint32_t *word, uint32_t expected, uint64_t timeout_ns);
 void ht_os_wake(uint32_t *word, int n);
 

@@ -1,7 +1,7 @@
 /* topology/topology.h - nodes, CPUs and distances, as the layers above use them.
  *
- * Invariant: 1 <= nodes <= HT_MAX_NODES; every node has memory and is allowed; every allowed CPU has
- * exactly one nearest node. Immutable after discovery: no locks, any thread may read. */
+ * Invariant: 1 <= nodes <= HT_MAX_NODES; every node has memory and is allowed; every allowed CPU
+ * has exactly one nearest node. Immutable after discovery: no locks, any thread may read. */
 #ifndef HEARTH_TOPOLOGY_TOPOLOGY_H
 #define HEARTH_TOPOLOGY_TOPOLOGY_H
 
@@ -40,17 +40,18 @@ struct hearth_topology {
                                                       a CPU, the lowest                           */
 };
 
-/* `options` decide alone: the environment is not read, except HWLOC_*. Errors: EOPTION (fake-nodes),
- * ENOMEM, ESYSTEM. */
-hearth_status ht_topology_create(struct hearth_topology **out, const struct hearth_options *options);
+/* `options` decide alone: the environment is not read, except HWLOC_*. Errors: EOPTION
+ * (fake-nodes), ENOMEM, ESYSTEM. */
+hearth_status ht_topology_create(struct hearth_topology **out,
+                                 const struct hearth_options *options);
 void ht_topology_destroy(struct hearth_topology *topology);
-/* Logical node of the CPU the thread runs on (sched_getcpu); 0 if unknown. It may have moved when this
- * returns. */
+/* Logical node of the CPU the thread runs on (sched_getcpu); 0 if unknown. It may have moved when
+ * this returns. */
 int ht_topology_here(const struct hearth_topology *topology);
 /* Invariants; ECORRUPT names the first broken. */
 hearth_status ht_topology_check(const struct hearth_topology *topology);
-/* CPUs a cgroup v1/v2 quota allows (rounded up), or 0 for no limit. `root` is "/sys/fs/cgroup" and `self`
- * "/proc/self/cgroup", other paths in tests. */
+/* CPUs a cgroup v1/v2 quota allows (rounded up), or 0 for no limit. `root` is "/sys/fs/cgroup" and
+ * `self` "/proc/self/cgroup", other paths in tests. */
 int ht_quota_cpus(const char *root, const char *self);
 /* Memory limit in bytes, 0 for none; same arguments. */
 uint64_t ht_quota_memory(const char *root, const char *self);
