@@ -95,7 +95,8 @@ help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | \
 	    while IFS=$$'\t' read -r name text; do printf '  %-14s %s\n' "$$name" "$$text"; done
 	@echo 'variables: SUITES="a b" (only these test suites), SEED=n (repeat a test run),'
-	@echo '           ARGS=... (for run, bench), EXTRA_SYSTEMS=DIR (more benchmark adapters),'
+	@echo '           SCALE=f THREADS=n (for run), SCALE=f ROUNDS=n ARGS=--strict (for bench),'
+	@echo '           EXTRA_SYSTEMS=DIR (more benchmark adapters, DIR/<name>.h and .mk),'
 	@echo '           CFLAGS=... LDFLAGS=... (added to the own ones)'
 
 # ---------------------------------------------------------------------------------- dependencies
@@ -269,7 +270,9 @@ check-valgrind: deps-valgrind ## run the suites under valgrind memcheck (VALGRIN
 # are evaluated after `deps`). hearth itself is linked from the archive.
 WORKLOADS := gcbench gcbench-holes binary-trees
 SYSTEMS := hearth bdwgc mimalloc malloc arena
-SYSTEM_HEADERS := $(wildcard $(SYSTEMS:%=bench/systems/%.h) $(if $(EXTRA_SYSTEMS),$(EXTRA_SYSTEMS)/*.h))
+EXTRA_HEADERS := $(if $(EXTRA_SYSTEMS),$(wildcard $(EXTRA_SYSTEMS)/*.h))
+EXTRA_NAMES := $(basename $(notdir $(EXTRA_HEADERS)))
+SYSTEM_HEADERS := $(wildcard $(SYSTEMS:%=bench/systems/%.h)) $(EXTRA_HEADERS)
 BENCH_COMMON := $(patsubst %.c,$(OBJ)/%.o,$(filter-out $(WORKLOADS:%=bench/%.c),\
                 $(wildcard bench/*.c)))
 BENCH_PROGRAMS :=
@@ -301,13 +304,13 @@ $(foreach header,$(SYSTEM_HEADERS),$(eval $(call system,$(header),$(basename $(n
 bench-programs: $(BENCH_PROGRAMS) ## build build/bench/<workload>-<system> (EXTRA_SYSTEMS=DIR: more)
 
 run: all bench-programs ## the main job: GCBench on all nodes, compared with bdwgc and mimalloc
-	@BENCH_PROGRAMS=$(OUT)/bench bench/run.sh $(ARGS)
+	@BENCH_PROGRAMS=$(OUT)/bench bench/run.sh
 
 bench: all bench-programs ## measure every workload on every system against the bars
-	@BENCH_PROGRAMS=$(OUT)/bench bench/compare.sh $(ARGS)
+	@BENCH_PROGRAMS=$(OUT)/bench EXTRA='$(EXTRA_NAMES)' bench/compare.sh $(ARGS)
 
 bench-quick: all bench-programs ## the same, smaller and fewer runs
-	@BENCH_PROGRAMS=$(OUT)/bench bench/compare.sh --quick $(ARGS)
+	@BENCH_PROGRAMS=$(OUT)/bench EXTRA='$(EXTRA_NAMES)' bench/compare.sh --quick $(ARGS)
 
 # --------------------------------------------------------------------------------------- sources
 format: ## clang-format all sources
