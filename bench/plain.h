@@ -1,0 +1,48 @@
+/* bench/plain.h - what adapters of systems without precise roots, barriers or nodes share: frames that are
+ * plain local variables, stores that are plain stores.
+ *
+ * Invariant: a frame's references are on the C stack or in registers, where a conservative collector
+ * finds them; a compiler may drop a frame that nobody reads. */
+#ifndef HEARTH_BENCH_PLAIN_H
+#define HEARTH_BENCH_PLAIN_H
+
+#define SYS_FRAME(m, name, n)                                                                      \
+    struct {                                                                                       \
+        void *ref[n];                                                                              \
+    } name = {{NULL}}
+#define SYS_FRAME_END(m, name) ((void)(m), (void)&(name))
+
+#define SYS_PLAIN_STORES                                                                           \
+    BENCH_INLINE void sys_store(sys_thread m, void *object, void **slot, void *value)              \
+    {                                                                                              \
+        (void)m, (void)object;                                                                     \
+        *slot = value;                                                                             \
+    }                                                                                              \
+    BENCH_INLINE void sys_store_init(void **slot, void *value)                                     \
+    {                                                                                              \
+        *slot = value;                                                                             \
+    }
+
+#define SYS_NO_REGIONS                                                                             \
+    typedef int sys_region;                                                                        \
+    BENCH_INLINE sys_region sys_region_begin(sys_thread m)                                         \
+    {                                                                                              \
+        (void)m;                                                                                   \
+        return 0;                                                                                  \
+    }                                                                                              \
+    BENCH_INLINE void sys_region_end(sys_thread m, sys_region region)                              \
+    {                                                                                              \
+        (void)m, (void)region;                                                                     \
+    }
+
+#define SYS_NO_NODES                                                                               \
+    static inline unsigned sys_cpus(void)                                                          \
+    {                                                                                              \
+        return measure_cpus();                                                                     \
+    }                                                                                              \
+    static inline void sys_print_nodes(FILE *out)                                                  \
+    {                                                                                              \
+        (void)out;                                                                                 \
+    }
+
+#endif

@@ -1,0 +1,36 @@
+/* bench/report.h - what a run found, and printing it.
+ *
+ * Invariant: every key of the JSON line is always there, in the same order, and the line is the first
+ * of standard output. MB are 10^6 bytes. */
+#ifndef HEARTH_BENCH_REPORT_H
+#define HEARTH_BENCH_REPORT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct report {
+    const char *workload;
+    const char *system;
+    unsigned threads;
+    double heap_x;
+    uint64_t allocations; /* objects                                                     */
+    double cpu_s;         /* user and system time of the process                         */
+    double wall_s;        /* from the start of main to the end of the work               */
+    double peak_rss_mb;   /* most resident memory                                        */
+    uint64_t collections;
+    double pause_p50_ms;
+    double pause_p99_ms;
+    double pause_max_ms;
+    uint64_t checksum; /* of the work: the same for all systems                       */
+    double live_mb;    /* most that can be live at once, by calculation               */
+    double heap_mb;    /* what the heap was fixed to; 0: the system has no limit      */
+};
+
+void report_print(const struct report *report, bool json);
+
+/* A line on standard error that says how much is done, only if that is a terminal. `finish` clears
+ * it. One thread. */
+void report_progress(const struct report *report, double share);
+void report_progress_finish(void);
+
+#endif

@@ -1,0 +1,2 @@
+SYSTEM_CFLAGS = $(shell pkg-config --cflags bdw-gc)
+SYSTEM_LIBS = $(shell pkg-config --libs bdw-gc)
