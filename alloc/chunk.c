@@ -150,7 +150,7 @@ bool ha_chunk_refill(struct ha_window_state *state, int node)
     if (alone && n->refilling) {
         while (n->refilling)
             pthread_cond_wait(&n->refilled, &state->lock);
-        return n->free != 0 || n->failures == failures;
+        return n->failures == failures;
     }
     n->refilling |= alone;
     pthread_mutex_unlock(&state->lock);
@@ -167,17 +167,17 @@ bool ha_chunk_refill(struct ha_window_state *state, int node)
         n->refilling = false;
         pthread_cond_broadcast(&n->refilled);
     }
-    return block != NULL || n->free != 0;
+    return block != NULL;
 }
 
 static void *ha_chunk_take_one(struct ha_window_state *state, int node, void *owner)
 {
+    bool more = true;
     void *chunk;
 
     pthread_mutex_lock(&state->lock);
-    while ((chunk = ha_chunk_pop(state, node, owner)) == NULL)
-        if (!ha_chunk_refill(state, node))
-            break;
+    while ((chunk = ha_chunk_pop(state, node, owner)) == NULL && more)
+        more = ha_chunk_refill(state, node);
     pthread_mutex_unlock(&state->lock);
     return chunk;
 }

@@ -26,8 +26,8 @@ static size_t ha_commit_blocks(size_t bytes)
     return (bytes + HA_ARENA_HEAD + ((size_t)1 << HA_ARENA_SHIFT) - 1) >> HA_ARENA_SHIFT;
 }
 
-/* The end of the first free run of `count` blocks, 0 if there is none. Runs of one or two blocks do
- * not cross a word of mimalloc's bitmap. */
+/* The end of the first free run of `count` blocks, 0 if there is none. mimalloc's single blocks, in some
+ * versions also pairs, do not cross a word of its bitmap; it never looks further than this finds. */
 static size_t ha_commit_first_fit(const struct ha_commit *commit, size_t count)
 {
     size_t run = 0;

@@ -80,14 +80,17 @@ static void ha_meta_next(struct ha_meta *meta)
 static bool ha_meta_grow(struct ha_window_state *state, int node)
 {
     struct ha_window_node *n = &state->node[node];
+    bool more = true;
     char *chunk;
 
     while (n->meta.region == NULL) {
         chunk = ha_chunk_pop(state, node, state);
         if (chunk != NULL)
             ha_meta_add(state, node, chunk, chunk + HA_CHUNK);
-        else if (!ha_chunk_refill(state, node))
+        else if (!more)
             return false;
+        else
+            more = ha_chunk_refill(state, node);
     }
     ha_meta_next(&n->meta);
     return true;

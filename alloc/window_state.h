@@ -101,7 +101,7 @@ bool ha_mimalloc_known(int version);
 /* Make [address, address + bytes) zero and not resident; page-aligned. Always succeeds. */
 void ha_discard(void *address, size_t bytes);
 /* Get more chunks for the node from the keeper. Called and returns with the set lock held, but lets
- * go of it. True: something may be free now. */
+ * go of it. False: there are no more to get (though some may have been given back meanwhile). */
 bool ha_chunk_refill(struct ha_window_state *state, int node);
 /* Pop a free single chunk for `owner`, NULL if none. Set lock held. */
 void *ha_chunk_pop(struct ha_window_state *state, int node, void *owner);

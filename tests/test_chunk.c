@@ -1,0 +1,625 @@
+/* tests/test_chunk.c - chunks: zero, aligned, on their node; spans; many threads; no memory left. */
+#define _GNU_SOURCE 1
+
+#include <pthread.h>
+#include <sys/mman.h>
+
+#include "tests/window_fixture.h"
+
+static int owner_a, owner_b;
+
+/* A fresh chunk or span is aligned, in its window, in the slot table, and zero if `bytes` says so. */
+static char *take(struct ha_windows *windows, int node, size_t count, void *owner)
+{
+    char *chunk = ha_chunk_take(windows, node, count, owner);
+    const struct ha_slot *slot;
+
+    if (chunk == NULL)
+        return NULL;
+    ck_assert_uint_eq((uintptr_t)chunk % HA_CHUNK, 0);
+    ck_assert(ha_windows_contain(windows, (uintptr_t)chunk));
+    ck_assert(ha_windows_contain(windows, (uintptr_t)chunk + count * HA_CHUNK - 1));
+    ck_assert_int_eq(ha_node_of(windows, (uintptr_t)chunk), node);
+    ck_assert_int_eq(ha_node_of(windows, (uintptr_t)chunk + count * HA_CHUNK - 1), node);
+    slot = &windows->slot[((uintptr_t)chunk - windows->base) >> HA_CHUNK_SHIFT];
+    ck_assert_uint_eq(slot[0].span, count);
+    for (size_t i = 0; i < count; i++) {
+        ck_assert_ptr_eq(slot[i].owner, owner);
+        ck_assert_uint_eq(slot[i].head, i);
+    }
+    return chunk;
+}
+
+static void give(struct ha_windows *windows, void *chunk)
+{
+    const struct ha_slot *slot =
+        &windows->slot[((uintptr_t)chunk - windows->base) >> HA_CHUNK_SHIFT];
+    size_t count = slot->span;
+
+    ha_chunk_give(windows, chunk);
+    for (size_t i = 0; i < count; i++)
+        ck_assert_ptr_null(slot[i].owner);
+}
+
+static struct ha_window_stats stats(struct ha_windows *windows, int node)
+{
+    struct ha_window_stats out;
+
+    ha_window_stats(windows, node, &out);
+    return out;
+}
+
+/* --- single chunks --------------------------------------------------------------------------------- */
+
+START_TEST(chunks_are_zero_again)
+{
+    struct ha_windows *windows = fixture_windows(2, 0);
+    char *chunk[200];
+
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < 200; i++) {
+            chunk[i] = take(windows, i % 2, 1, &owner_a);
+            ck_assert_ptr_nonnull(chunk[i]);
+            if (i % 16 < 2) {
+                fixture_zero(chunk[i], HA_CHUNK);
+                memset(chunk[i], 0xa5, HA_CHUNK);
+            }
+            chunk[i][0] = chunk[i][HA_CHUNK - 1] = 1;
+            for (int j = 0; j < i; j++)
+                ck_assert_ptr_ne(chunk[i], chunk[j]);
+        }
+        HARNESS_OK(ha_windows_check(windows));
+        for (int i = 0; i < 200; i++)
+            give(windows, chunk[i]);
+        HARNESS_OK(ha_windows_check(windows));
+        ck_assert_uint_eq(stats(windows, 1).chunks, stats(windows, 1).free_chunks);
+        ck_assert_uint_eq(stats(windows, 1).chunks, 2 * 62);
+        ck_assert_uint_eq(stats(windows, 1).reserved, (size_t)2 * 252 * MIB);
+    }
+}
+END_TEST
+
+/* What is given back does not stay in memory. */
+START_TEST(memory_goes_back)
+{
+    struct ha_windows *windows = fixture_windows(1, 0);
+    char *chunk = take(windows, 0, 1, &owner_a);
+    char *span = take(windows, 0, 3, &owner_a);
+    unsigned char resident[4 * HA_CHUNK / HA_PAGE];
+    size_t count = 0;
+
+    memset(chunk, 1, HA_CHUNK);
+    memset(span, 1, 3 * HA_CHUNK);
+    give(windows, chunk);
+    give(windows, span);
+    ck_assert_int_eq(mincore(chunk, HA_CHUNK, resident), 0);
+    ck_assert_int_eq(mincore(span, 3 * HA_CHUNK, resident + HA_CHUNK / HA_PAGE), 0);
+    for (size_t i = 0; i < sizeof(resident); i++)
+        count += resident[i] & 1;
+    ck_assert_uint_eq(count, 0);
+}
+END_TEST
+
+START_TEST(prepared_chunks)
+{
+    struct ha_windows *windows = fixture_windows(2, 0);
+    uint64_t reservations;
+
+    ha_chunk_prepare(windows, 1, 0);
+    ck_assert_uint_eq(stats(windows, 1).chunks, 0);
+    ha_chunk_prepare(windows, 1, 100);
+    ck_assert_uint_ge(stats(windows, 1).free_chunks, 100);
+    ck_assert_uint_eq(stats(windows, 0).chunks, 0);
+    reservations = ht_fault_count(HT_FAULT_RESERVE);
+    for (int i = 0; i < 100; i++)
+        ck_assert_ptr_nonnull(take(windows, 1, 1, &owner_a));
+    ck_assert_uint_eq(ht_fault_count(HT_FAULT_RESERVE), reservations);
+    ht_fault_arm(HT_FAULT_RESERVE, 1, true);
+    ha_chunk_prepare(windows, 1, 1000); /* returns, though there are no more */
+    ck_assert_uint_lt(stats(windows, 1).free_chunks, 1000);
+    HARNESS_OK(ha_windows_check(windows));
+}
+END_TEST
+
+/* --- spans ----------------------------------------------------------------------------------------- */
+
+/* Dirty a span: all of it, or of large ones the beginning of each 64 KiB. */
+static void dirty(char *span, size_t count)
+{
+    if (count <= 4 || count % 8 == 7)
+        memset(span, 0x5a, count * HA_CHUNK);
+    for (size_t at = 0; at < count * HA_CHUNK; at += 64 * 1024)
+        memset(span + at, 0x5a, 128);
+    memset(span + count * HA_CHUNK - 128, 0x5a, 128);
+}
+
+START_TEST(spans)
+{
+    struct ha_windows *windows = fixture_windows(2, 0);
+    const size_t step = harness_scaled(8) < 8 ? 3 : 1;
+    char *span[41];
+
+    for (int round = 0; round < 2; round++) {
+        for (size_t count = 2; count <= 40; count += step) {
+            span[count] = take(windows, count % 2, count, &owner_a);
+            ck_assert_ptr_nonnull(span[count]);
+            fixture_zero(span[count], count * HA_CHUNK);
+            dirty(span[count], count);
+            HARNESS_OK(ha_windows_check(windows));
+            if (count % 4 != 0) {
+                give(windows, span[count]);
+                span[count] = take(windows, count % 2, count, &owner_b);
+                fixture_zero(span[count], count * HA_CHUNK);
+                dirty(span[count], count);
+            }
+        }
+        for (size_t count = 2; count <= 40; count += step)
+            give(windows, span[count]);
+        HARNESS_OK(ha_windows_check(windows));
+        ck_assert_uint_eq(stats(windows, 0).spans + stats(windows, 1).spans, 0);
+        ck_assert_uint_eq(stats(windows, 0).reserved + stats(windows, 1).reserved, 0);
+    }
+    ck_assert_ptr_null(ha_chunk_take(windows, 0, windows->bytes >> HA_CHUNK_SHIFT, &owner_a));
+    ck_assert_int_eq(errno, ENOMEM);
+    ck_assert_ptr_null(ha_chunk_take(windows, 0, SIZE_MAX, &owner_a));
+    ck_assert_int_eq(errno, ENOMEM);
+}
+END_TEST
+
+/* Where mimalloc puts headers and links, spans, chunks and metadata come later: all must be zero. */
+START_TEST(address_space_is_recycled)
+{
+    struct ha_windows *windows = fixture_windows(1, (size_t)1 << 30);
+    char *span = take(windows, 0, 100, &owner_a);
+    char *piece, *chunk;
+
+    dirty(span, 100);
+    give(windows, span);
+    for (int i = 0; i < 4; i++) {
+        char *part = take(windows, 0, 20, &owner_a);
+
+        fixture_zero(part, 20 * HA_CHUNK);
+        dirty(part, 20);
+        give(windows, part);
+    }
+    for (int i = 0; i < 62; i++) {
+        chunk = take(windows, 0, 1, &owner_a);
+        ck_assert_ptr_nonnull(chunk);
+        ck_assert_uint_lt((uintptr_t)chunk - windows->base, (size_t)256 * MIB);
+        fixture_zero(chunk, HA_CHUNK);
+    }
+    for (int i = 0; i < 3; i++) {
+        piece = ha_meta_take(windows, 0, MIB);
+        ck_assert_uint_lt((uintptr_t)piece - windows->base, HA_CHUNK);
+        fixture_zero(piece, MIB);
+    }
+    HARNESS_OK(ha_windows_check(windows));
+}
+END_TEST
+
+/* A span of more than 4 GiB: mimalloc's own bookkeeping of 80 bytes per 64 KiB reaches into it. */
+START_TEST(huge_span)
+{
+    struct ha_windows *windows = fixture_windows(1, (size_t)1 << 36);
+    const size_t count = 2048;
+    const size_t reach = count * (HA_CHUNK / (64 * 1024)) * 80;
+
+    for (int round = 0; round < 2; round++) {
+        char *span = take(windows, 0, count, &owner_a);
+
+        ck_assert_ptr_nonnull(span);
+        fixture_zero(span, reach);
+        memset(span, 1, reach);
+        span[count * HA_CHUNK - 1] = 1;
+        give(windows, span);
+    }
+    HARNESS_OK(ha_windows_check(windows));
+}
+END_TEST
+
+/* --- no more --------------------------------------------------------------------------------------- */
+
+START_TEST(tiny_window)
+{
+    struct ha_windows *windows = fixture_windows(2, 64 * MIB);
+    char *chunk[16];
+    int taken;
+
+    ck_assert_uint_eq(windows->bytes, (size_t)128 * MIB);
+    for (int round = 0; round < 3; round++) {
+        for (taken = 0; (chunk[taken] = take(windows, 1, 1, &owner_a)) != NULL; taken++) {
+            fixture_zero(chunk[taken], HA_CHUNK);
+            memset(chunk[taken], 1, HA_CHUNK);
+            ck_assert_int_lt(taken, 15);
+        }
+        ck_assert_int_eq(errno, ENOMEM);
+        ck_assert_int_eq(taken, 14);
+        ck_assert_ptr_null(ha_chunk_take(windows, 1, 2, &owner_a));
+        ck_assert_int_eq(errno, ENOMEM);
+        ck_assert_ptr_nonnull(take(windows, 0, 1, &owner_a)); /* the other node has some */
+        HARNESS_OK(ha_windows_check(windows));
+        for (int i = 0; i < 14; i++)
+            give(windows, chunk[i]);
+    }
+}
+END_TEST
+
+/* With the window cut up, spans come from free chunks side by side. */
+START_TEST(runs_of_chunks)
+{
+    struct ha_windows *windows = fixture_windows(1, 64 * MIB);
+    char *chunk[14], *run;
+
+    for (int i = 0; i < 14; i++)
+        chunk[i] = take(windows, 0, 1, &owner_a);
+    for (int i = 0; i < 14; i++)
+        if (i != 5)
+            give(windows, chunk[i]);
+    ck_assert_ptr_null(ha_chunk_take(windows, 0, 9, &owner_a)); /* five and eight are free */
+    run = take(windows, 0, 8, &owner_b);
+    ck_assert_ptr_eq(run, chunk[6]);
+    fixture_zero(run, 8 * HA_CHUNK);
+    memset(run, 1, 8 * HA_CHUNK);
+    ck_assert_uint_eq(stats(windows, 0).free_chunks, 5);
+    HARNESS_OK(ha_windows_check(windows));
+    for (int i = 0; i < 5; i++)
+        ck_assert_ptr_nonnull(take(windows, 0, 1, &owner_a));
+    ck_assert_ptr_null(ha_chunk_take(windows, 0, 1, &owner_a));
+    give(windows, run);
+    give(windows, chunk[5]);
+    run = take(windows, 0, 9, &owner_b);
+    ck_assert_ptr_eq(run, chunk[5]);
+    fixture_zero(run, 9 * HA_CHUNK);
+    HARNESS_OK(ha_windows_check(windows));
+}
+END_TEST
+
+/* Random chunks and spans in windows that are always nearly full. */
+START_TEST(random_churn)
+{
+    struct ha_windows *windows =
+        _i == 0 ? fixture_windows(2, 512 * MIB) : fixture_uncommitted(2, 512 * MIB);
+    uint64_t random = harness_seed() + (uint64_t)_i;
+    char *held[64] = {0};
+    int refused = 0;
+
+    for (uint64_t i = 0; i < harness_scaled(2000); i++) {
+        size_t at = harness_random_below(&random, 64);
+        size_t count = harness_random_below(&random, 4) ? 1 : harness_random_below(&random, 40) + 1;
+        int node = (int)(at & 1);
+
+        if (held[at] != NULL)
+            give(windows, held[at]);
+        held[at] = take(windows, node, count, &owner_a);
+        if (held[at] != NULL) {
+            for (size_t c = 0; c < count; c++) {
+                fixture_zero(held[at] + c * HA_CHUNK, HA_PAGE);
+                memset(held[at] + c * HA_CHUNK, 0x33, 64);
+            }
+            memset(held[at] + count * HA_CHUNK - 64, 0x33, 64);
+        } else {
+            ck_assert_int_eq(errno, ENOMEM);
+            refused++;
+        }
+        if (i % 16 == 0)
+            HARNESS_OK(ha_windows_check(windows));
+    }
+    for (int i = 0; i < 64; i++)
+        if (held[i] != NULL)
+            give(windows, held[i]);
+    HARNESS_OK(ha_windows_check(windows));
+    if (harness_scaled(2000) == 2000)
+        ck_assert_int_gt(refused, 0);
+    ck_assert_uint_eq(stats(windows, 0).spans + stats(windows, 1).spans, 0);
+    ck_assert_uint_eq(stats(windows, 0).chunks, stats(windows, 0).free_chunks);
+}
+END_TEST
+
+/* --- failures -------------------------------------------------------------------------------------- */
+
+/* mimalloc refuses: once, a smaller reservation does; for good, NULL, and later it goes on. */
+START_TEST(reservation_faults)
+{
+    struct ha_windows *windows = fixture_windows(2, 0);
+    char *chunk, *span;
+
+    for (int node = 0; node < 2; node++) {
+        ht_fault_arm(HT_FAULT_RESERVE, 1, true);
+        ck_assert_ptr_null(ha_chunk_take(windows, node, 1, &owner_a));
+        ck_assert_int_eq(errno, ENOMEM);
+        ck_assert_ptr_null(ha_chunk_take(windows, node, 2, &owner_a));
+        ck_assert_int_eq(errno, ENOMEM);
+        ht_fault_arm(HT_FAULT_RESERVE, 0, false);
+        HARNESS_OK(ha_windows_check(windows));
+        chunk = take(windows, node, 1, &owner_a);
+        ck_assert_ptr_nonnull(chunk);
+        ck_assert_uint_eq(stats(windows, node).chunks, 6); /* larger ones are not asked for again */
+        ht_fault_arm(HT_FAULT_RESERVE, 1, true);
+        span = take(windows, node, 5, &owner_a);
+        ht_fault_arm(HT_FAULT_RESERVE, 0, false);
+        ck_assert_ptr_nonnull(span);
+        ck_assert_uint_eq(stats(windows, node).free_chunks, 0);
+        give(windows, span);
+        give(windows, chunk);
+        HARNESS_OK(ha_windows_check(windows));
+    }
+    windows = fixture_windows(4, 0);
+    for (int node = 0; node < 4; node++) { /* refused once: the next size, for this node only */
+        ht_fault_arm(HT_FAULT_RESERVE, 1, false);
+        if (node % 2 == 0)
+            ht_fault_arm(HT_FAULT_RESERVE, 0, false);
+        ck_assert_ptr_nonnull(take(windows, node, 1, &owner_a));
+        ck_assert_uint_eq(stats(windows, node).chunks, node % 2 == 0 ? 62 : 30);
+    }
+}
+END_TEST
+
+/* madvise refuses (as for locked memory): then it is done by hand. */
+START_TEST(advice_faults)
+{
+    struct ha_windows *windows = fixture_windows(1, 0);
+    char *chunk, *span, *piece;
+
+    chunk = take(windows, 0, 1, &owner_a);
+    span = take(windows, 0, 3, &owner_a);
+    piece = ha_meta_take(windows, 0, 65536);
+    memset(chunk, 1, HA_CHUNK);
+    memset(span, 1, 3 * HA_CHUNK);
+    memset(piece, 1, 65536);
+    ht_fault_arm(HT_FAULT_ADVISE, 1, true);
+    give(windows, chunk);
+    give(windows, span);
+    ha_meta_give(windows, 0, piece, 65536);
+    fixture_zero(take(windows, 0, 1, &owner_a), HA_CHUNK);
+    fixture_zero(take(windows, 0, 3, &owner_a), 3 * HA_CHUNK);
+    fixture_zero(ha_meta_take(windows, 0, 65536), 65536);
+    ht_fault_arm(HT_FAULT_ADVISE, 0, false);
+    HARNESS_OK(ha_windows_check(windows));
+}
+END_TEST
+
+/* Windows of a kernel that never overcommits: not accessible until taken, a refused commit is NULL. */
+START_TEST(uncommitted_windows)
+{
+    struct ha_windows *windows = fixture_uncommitted(2, 0);
+    int into[2];
+    char *chunk, *span;
+
+    ck_assert_int_eq(pipe(into), 0);
+    ck_assert_int_eq(write(into[1], (void *)windows->base, 1), -1);
+    ck_assert_int_eq(errno, EFAULT);
+    ht_fault_arm(HT_FAULT_COMMIT, 1, true);
+    ck_assert_ptr_null(ha_chunk_take(windows, 1, 1, &owner_a));
+    ck_assert_int_eq(errno, ENOMEM);
+    ck_assert_ptr_null(ha_chunk_take(windows, 1, 5, &owner_a));
+    ck_assert_int_eq(errno, ENOMEM);
+    ht_fault_arm(HT_FAULT_COMMIT, 2, false); /* the second commit of node 0 */
+    chunk = take(windows, 0, 1, &owner_a);
+    ck_assert_ptr_nonnull(chunk);
+    ck_assert_ptr_null(ha_chunk_take(windows, 0, 100, &owner_a));
+    for (int round = 0; round < 2; round++) {
+        span = take(windows, 0, 100, &owner_a);
+        ck_assert_ptr_nonnull(span);
+        fixture_zero(span, 100 * HA_CHUNK);
+        memset(span, 1, 100 * HA_CHUNK);
+        give(windows, span);
+        memset(chunk, 1, HA_CHUNK);
+        give(windows, chunk);
+        chunk = take(windows, 0, 1, &owner_a);
+        fixture_zero(chunk, HA_CHUNK);
+    }
+    ck_assert_ptr_nonnull(take(windows, 1, 1, &owner_a));
+    HARNESS_OK(ha_windows_check(windows));
+}
+END_TEST
+
+/* The same as tiny_window where mimalloc has to be kept from touching what is not committed. */
+START_TEST(uncommitted_tiny)
+{
+    struct ha_windows *windows = fixture_uncommitted(1, 64 * MIB);
+    char *chunk[16];
+    int taken = 0;
+
+    ht_fault_arm(HT_FAULT_COMMIT, 1, false); /* 60 MiB refused, 31 granted */
+    while ((chunk[taken] = take(windows, 0, 1, &owner_a)) != NULL)
+        memset(chunk[taken++], 1, HA_CHUNK);
+    ck_assert_int_eq(taken, 12);
+    HARNESS_OK(ha_windows_check(windows));
+    while (taken > 0)
+        give(windows, chunk[--taken]);
+    ck_assert_ptr_nonnull(take(windows, 0, 6, &owner_a));
+    HARNESS_OK(ha_windows_check(windows));
+}
+END_TEST
+
+/* --- threads --------------------------------------------------------------------------------------- */
+
+struct worker {
+    pthread_t thread;
+    struct ha_windows *windows;
+    uint64_t random;
+    uint64_t rounds;
+    size_t taken, refused;
+};
+
+/* Takes and gives, and stamps what it holds: nobody else may have the same chunk. */
+static void *churn(void *data)
+{
+    struct worker *worker = data;
+    struct ha_windows *windows = worker->windows;
+    char *held[8] = {0};
+
+    for (uint64_t i = 0; i < worker->rounds; i++) {
+        uint64_t at = harness_random_below(&worker->random, 8);
+        size_t count = harness_random_below(&worker->random, 8) ? 1 : 2 + i % 5;
+        int node = (int)harness_random_below(&worker->random, (uint64_t)windows->nodes);
+
+        if (held[at] != NULL) {
+            ck_assert_ptr_eq(*(void **)held[at], worker);
+            ha_chunk_give(windows, held[at]);
+        }
+        held[at] = ha_chunk_take(windows, node, count, worker);
+        if (held[at] == NULL) {
+            worker->refused++;
+            continue;
+        }
+        ck_assert_ptr_null(*(void **)held[at]);
+        ck_assert_int_eq(held[at][count * HA_CHUNK - 1], 0);
+        *(void **)held[at] = worker;
+        held[at][count * HA_CHUNK - 1] = 1;
+        worker->taken++;
+    }
+    for (int i = 0; i < 8; i++)
+        if (held[i] != NULL)
+            ha_chunk_give(windows, held[i]);
+    return NULL;
+}
+
+/* Reads the slot table as a conservative scan does, without a lock. */
+static void *read_slots(void *data)
+{
+    struct worker *worker = data;
+    struct ha_windows *windows = worker->windows;
+
+    while (!__atomic_load_n(&worker->refused, __ATOMIC_RELAXED))
+        for (size_t i = 0; i < windows->bytes >> HA_CHUNK_SHIFT && i < 512; i++) {
+            struct ha_slot *slot = &windows->slot[i];
+
+            if (__atomic_load_n(&slot->owner, __ATOMIC_ACQUIRE) != NULL)
+                ck_assert_uint_lt(__atomic_load_n(&slot->head, __ATOMIC_RELAXED), 1u << 31);
+        }
+    return NULL;
+}
+
+/* _i: windows that always suffice, or that are often full. */
+START_TEST(threads_take_and_give)
+{
+    struct worker worker[9] = {0};
+
+    for (int i = 8; i >= 0; i--) {
+        worker[i].windows = fixture_windows(2, _i == 0 ? 0 : 256 * MIB);
+        worker[i].random = harness_seed() + (uint64_t)i;
+        worker[i].rounds = harness_scaled(1000);
+        ck_assert_int_eq(
+            pthread_create(&worker[i].thread, NULL, i == 8 ? read_slots : churn, &worker[i]), 0);
+    }
+    for (int i = 0; i < 8; i++) {
+        pthread_join(worker[i].thread, NULL);
+        ck_assert_uint_eq(worker[i].taken + worker[i].refused, worker[i].rounds);
+        ck_assert(_i != 0 || worker[i].refused == 0);
+    }
+    __atomic_store_n(&worker[8].refused, 1, __ATOMIC_RELAXED);
+    pthread_join(worker[8].thread, NULL);
+    HARNESS_OK(ha_windows_check(worker[0].windows));
+    for (int node = 0; node < 2; node++) {
+        ck_assert_uint_eq(stats(worker[0].windows, node).spans, 0);
+        ck_assert_uint_eq(stats(worker[0].windows, node).chunks,
+                          stats(worker[0].windows, node).free_chunks);
+    }
+}
+END_TEST
+
+static void *take_first(void *data)
+{
+    struct worker *worker = data;
+
+    for (int i = 0; i < 4; i++)
+        worker->taken += ha_chunk_take(worker->windows, 1, 1, worker) != NULL;
+    return NULL;
+}
+
+/* Eight threads find no chunk at once: one reservation is made for all of them. */
+START_TEST(threads_share_a_refill)
+{
+    struct worker worker[8] = {0};
+
+    for (int i = 0; i < 8; i++) {
+        worker[i].windows = fixture_windows(2, 0);
+        ck_assert_int_eq(pthread_create(&worker[i].thread, NULL, take_first, &worker[i]), 0);
+    }
+    for (int i = 0; i < 8; i++) {
+        pthread_join(worker[i].thread, NULL);
+        ck_assert_uint_eq(worker[i].taken, 4);
+    }
+    ck_assert_uint_eq(stats(worker[0].windows, 1).chunks, 62);
+    ck_assert_uint_eq(stats(worker[0].windows, 1).free_chunks, 62 - 32);
+}
+END_TEST
+
+/* --- the check ------------------------------------------------------------------------------------- */
+
+START_TEST(check_finds_damage)
+{
+    struct ha_windows *windows = fixture_windows(1, 0);
+    struct ha_window_node *node = &windows->state->node[0];
+    char *chunk = take(windows, 0, 1, &owner_a);
+    char *span = take(windows, 0, 3, &owner_a);
+    struct ha_slot *slot = &windows->slot[((uintptr_t)span - windows->base) >> HA_CHUNK_SHIFT];
+    struct ha_slot *freed = &windows->slot[node->free - 1];
+    uint8_t *kind = windows->state->kind + (slot - windows->slot);
+    struct ha_slot slot_before;
+    size_t number;
+
+    (void)chunk;
+#define DAMAGED(place, value)                                                                      \
+    do {                                                                                           \
+        __typeof__(place) before = (place);                                                        \
+        (place) = (value);                                                                         \
+        HARNESS_STATUS(ha_windows_check(windows), HEARTH_ECORRUPT);                                \
+        (place) = before;                                                                          \
+        HARNESS_OK(ha_windows_check(windows));                                                     \
+    } while (0)
+
+    DAMAGED(slot[1].owner, (void *)&owner_b);
+    DAMAGED(slot[2].head, 1);
+    DAMAGED(slot[0].span, 2);
+    DAMAGED(kind[2], HA_SLOT_FREE);
+    DAMAGED(freed->owner, (void *)&owner_a);
+    DAMAGED(freed->head, 0);
+    DAMAGED(node->free, (uint32_t)(slot - windows->slot) + 1);
+    DAMAGED(node->free_chunks, node->free_chunks + 1);
+    DAMAGED(node->chunks, 5);
+    DAMAGED(node->spans, 0);
+    DAMAGED(node->meta.used, 64);
+    DAMAGED(((struct ha_reservation *)(span - HA_PAGE))->bytes, 1);
+#undef DAMAGED
+    slot_before = *freed;
+    number = node->free_chunks;
+    freed->head = node->free; /* a ring */
+    HARNESS_STATUS(ha_windows_check(windows), HEARTH_ECORRUPT);
+    *freed = slot_before;
+    ck_assert_uint_eq(number, node->free_chunks);
+    HARNESS_OK(ha_windows_check(windows));
+}
+END_TEST
+
+HARNESS_SUITE(chunk)
+{
+    Suite *suite = suite_create("chunk");
+    TCase *one = tcase_create("chunks");
+    TCase *many = tcase_create("spans");
+    TCase *failure = tcase_create("failure");
+    TCase *thread = tcase_create("threads");
+
+    tcase_add_test(one, chunks_are_zero_again);
+    tcase_add_test(one, memory_goes_back);
+    tcase_add_test(one, prepared_chunks);
+    tcase_add_test(one, check_finds_damage);
+    suite_add_tcase(suite, one);
+    tcase_add_test(many, spans);
+    tcase_add_test(many, address_space_is_recycled);
+    tcase_add_test(many, huge_span);
+    tcase_add_test(many, runs_of_chunks);
+    tcase_add_loop_test(many, random_churn, 0, 2);
+    suite_add_tcase(suite, many);
+    tcase_add_test(failure, tiny_window);
+    tcase_add_test(failure, reservation_faults);
+    tcase_add_test(failure, advice_faults);
+    tcase_add_test(failure, uncommitted_windows);
+    tcase_add_test(failure, uncommitted_tiny);
+    suite_add_tcase(suite, failure);
+    tcase_add_loop_test(thread, threads_take_and_give, 0, 2);
+    tcase_add_test(thread, threads_share_a_refill);
+    suite_add_tcase(suite, thread);
+    return suite;
+}
