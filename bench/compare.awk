@@ -132,8 +132,9 @@ function same_work(    c, key, sum) {
     }
 }
 
+# Systems without a heap limit say that their heap has 0 MB.
 function heap_text(c) {
-    return system_of[c] ~ /^(mimalloc|malloc|arena)$/ ? "-" : heap_of[c] "x"
+    return complete(name_of[c]) && median(name_of[c], "heap_mb") == 0 ? "-" : heap_of[c] "x"
 }
 
 function case_label(c) {
@@ -153,7 +154,7 @@ function measured_row(c, format, none,    n) {
 }
 
 function conditions() {
-    return sprintf("%s, %d CPUs, Linux %s; medians of %d interleaved runs, scale %g; %s", model,
+    return sprintf("%s, %d CPUs, Linux %s; medians over %d interleaved rounds, scale %g; %s", model,
                    cpus, kernel, rounds, scale, date)
 }
 
@@ -219,6 +220,9 @@ function print_json(    c, b, i, n) {
 }
 
 FNR == NR {
+    if ($1 in listed) # runs several times a round
+        next
+    listed[$1] = 1
     cases++
     name_of[cases] = $1
     workload_of[cases] = $2

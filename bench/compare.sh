@@ -3,10 +3,11 @@
 #
 #   bench/compare.sh [--quick] [--strict]
 #
-# Runs all cases once a round, in turns (every second round backwards), so that a drift of the machine
-# meets all systems alike, and takes medians of CPU seconds. A run during which other programs used the
-# CPUs is repeated; what stays busy is reported. Writes results.md and results.json next to the
-# programs (quick.md and quick.json with --quick, which checks that all works and measures nothing).
+# Runs all cases in turns, hearth's own three times a round and the others once; every second round
+# backwards, so that a drift of the machine meets all systems alike. Takes medians of CPU seconds. A run
+# during which other programs used the CPUs is repeated; what stays busy is reported. Writes
+# results.md and results.json next to the programs (quick.md and quick.json with --quick, which checks
+# that all works and measures nothing).
 #
 #   --quick    one round of a tenth of the work, nothing repeated
 #   --strict   exit status 1 if a bar is missed
@@ -50,14 +51,25 @@ add() {
     echo "$*" >>"$scratch/cases"
 }
 
-# What is compared stands close together.
+# hearth against itself: what is compared stands close together, and runs several times a round, because
+# a few percent decide.
+hearth_cases() {
+    add "$1/hearth" "$1" hearth 1 2 -
+    add "$1/fake" "$1" hearth 1 2 fake-nodes=2
+    add "$1/2t" "$1" hearth 2 2 -
+    add "$1/fake2t" "$1" hearth 2 2 fake-nodes=2
+}
+
 for workload in gcbench-holes gcbench binary-trees; do
-    add $workload/fake2t $workload hearth 2 2 fake-nodes=2
-    add $workload/2t $workload hearth 2 2 -
-    add $workload/fake $workload hearth 1 2 fake-nodes=2
-    for system in hearth bdwgc mimalloc malloc arena ${EXTRA:-}; do
+    hearth_cases $workload
+    for system in bdwgc mimalloc ${EXTRA:-}; do
         add "$workload/$system" $workload "$system" 1 2 -
     done
+    [ $quick -eq 1 ] || hearth_cases $workload
+    for system in malloc arena; do
+        add "$workload/$system" $workload "$system" 1 2 -
+    done
+    [ $quick -eq 1 ] || hearth_cases $workload
 done
 for system in hearth bdwgc; do
     add "binary-trees-1.6/$system" binary-trees $system 1 1.6 -
