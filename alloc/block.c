@@ -1,0 +1,85 @@
+/* alloc/block.c - formatting and checking chunks and blocks. See block.h for the layout.
+ *
+ * No locks here: callers hold the pool's lock or have the world stopped. Node: that of the chunk. */
+#include "alloc/block.h"
+
+#include "topology/error.h"
+
+void ha_chunk_format(struct ha_chunk *chunk, struct ha_pool *pool, size_t span)
+{
+    chunk->next = chunk->prev = NULL;
+    chunk->pool = pool;
+    chunk->span = span;
+    chunk->free_mask = chunk->cold_mask = span == 1 ? ~(uint64_t)0 << HA_HEAD_BLOCKS : 0;
+    for (unsigned i = HA_HEAD_BLOCKS; i < HA_CHUNK_BLOCKS; i++)
+        ha_block_at(chunk, i)->state = span == 1 ? HA_COLD : HA_NONE;
+}
+
+void ha_block_format(struct ha_block *block, const struct ha_classes *classes, unsigned run)
+{
+    const struct ha_class *class = &classes->of[run / 2];
+    block->cell = class->cell;
+    block->reciprocal = class->reciprocal;
+    block->cells = class->cells;
+    block->end = class->end;
+    block->live = 0;
+    block->blocks = 1;
+    block->size_class = (uint8_t)(run / 2);
+    block->kind = run & 1 ? HA_LEAF : HA_SCAN;
+    block->frontier = NULL;
+    block->span = 0;
+    block->size = 0;
+    block->cards = NULL;
+}
+
+size_t ha_object_capacity(uintptr_t object)
+{
+    const struct ha_block *block = ha_block_of(object);
+    if (block->state == HA_LARGE)
+        return block->size;
+    return block->cell - HEARTH_HEADER;
+}
+
+/* Metadata bytes at cell starts are marks, elsewhere nothing or a card of a marked cell. */
+static hearth_status ha_check_meta(const struct ha_block *block)
+{
+    const uint8_t *meta = ha_block_meta(block);
+    unsigned live = 0;
+    unsigned stride = block->cell / HEARTH_GRANULE;
+    for (unsigned granule = 0; granule < HA_BLOCK_GRANULES; granule++) {
+        uint8_t byte = ha_mark_load(&meta[granule]);
+        if (byte == 0)
+            continue;
+        unsigned offset = granule - HA_FIRST_GRANULE;
+        bool inside = granule >= HA_FIRST_GRANULE && granule < block->end;
+        if (inside && offset % stride == 0 && !(byte & HA_CARD)) {
+            live++;
+            continue;
+        }
+        if (inside && byte == HA_CARD && ha_mark_load(&meta[granule - offset % stride]) != 0)
+            continue;
+        return ht_fail(HEARTH_ECORRUPT, "block %p (cells of %u bytes): metadata byte %u is 0x%02x",
+                       (void *)ha_block_start(block), block->cell, granule, byte);
+    }
+    if (live != block->live && block->state != HA_CURRENT)
+        return ht_fail(HEARTH_ECORRUPT, "block %p: %u cells are marked, its header says %u",
+                       (void *)ha_block_start(block), live, block->live);
+    return HEARTH_OK;
+}
+
+hearth_status ha_block_check(const struct ha_block *block)
+{
+    char *start = ha_block_start(block);
+    if (block->size_class >= HEARTH_CLASSES || block->cell != ha_class_cell(block->size_class) ||
+        block->kind > HA_LEAF || block->live > block->cells)
+        return ht_fail(HEARTH_ECORRUPT, "block %p: class %u, cell %u, kind %u, live %u of %u",
+                       (void *)start, block->size_class, block->cell, block->kind, block->live,
+                       block->cells);
+    if (block->frontier != NULL && (block->frontier < start || block->frontier > start + HA_BLOCK))
+        return ht_fail(HEARTH_ECORRUPT, "block %p: frontier %p is outside", (void *)start,
+                       (void *)block->frontier);
+    if (block->frontier != NULL && !block->young)
+        return ht_fail(HEARTH_ECORRUPT, "block %p has young cells and is in no young list",
+                       (void *)start);
+    return ha_check_meta(block);
+}

@@ -1,0 +1,110 @@
+/* alloc/large.c - the large-object space of a pool.
+ *
+ * Invariant: a large object's blocks are charged to the budget and to its pool's `used`; cards and the
+ * mark of a new object are 0. Memory handed out is zero. Lock order: pool->lock only, never while
+ * chunks are taken. Node: the pool's. */
+#include "alloc/large.h"
+
+#include <string.h>
+
+/* Blocks of one chunk. */
+static struct ha_block *ha_take_adjacent(struct ha_pool *pool, size_t payload, size_t blocks)
+{
+    bool zero;
+    struct ha_block *block = ha_pool_adjacent(pool, blocks, true, &zero);
+    if (block == NULL)
+        return NULL;
+    if (!zero)
+        memset(ha_block_start(block), 0, payload + HEARTH_GRANULE);
+    block->span = 0;
+    block->cards = ha_meta_of(ha_large_object(block));
+    return block;
+}
+
+/* Chunks of its own: head, payload, card table. */
+static struct ha_block *ha_take_span(struct ha_pool *pool, size_t payload, size_t blocks)
+{
+    size_t cards = payload / HEARTH_GRANULE + 1;
+    size_t bytes = (size_t)HA_HEAD_BLOCKS * HA_BLOCK + HEARTH_GRANULE + payload + cards;
+    size_t chunks = (bytes + HA_CHUNK - 1) >> HA_CHUNK_SHIFT;
+    if (chunks < 2)
+        chunks = 2; /* span > 1 tells it from an ordinary chunk */
+    struct ha_chunk *chunk = ha_chunk_take(pool->windows, pool->node, chunks, pool->owner);
+    if (chunk == NULL)
+        return NULL;
+    ha_chunk_format(chunk, pool, chunks);
+    struct ha_block *block = ha_block_at(chunk, HA_HEAD_BLOCKS);
+    block->state = HA_LARGE;
+    block->span = 1;
+    block->blocks = 0;
+    block->cards = (uint8_t *)ha_large_object(block) + payload;
+    pthread_mutex_lock(&pool->lock);
+    pool->used += blocks;
+    pthread_mutex_unlock(&pool->lock);
+    return block;
+}
+
+static uintptr_t ha_large_list(struct ha_pool *pool, struct ha_block *block, size_t payload,
+                               unsigned kind)
+{
+    block->size = payload;
+    block->kind = (uint8_t)kind;
+    block->live = 0;
+    block->young = 0;
+    block->scan = 0;
+    block->frontier = NULL;
+    block->cell = 0;
+    pthread_mutex_lock(&pool->lock);
+    ha_list_append(&pool->large_young, block);
+    pool->large_bytes += payload;
+    pthread_mutex_unlock(&pool->lock);
+    __atomic_fetch_add(&pool->allocated_bytes, payload, __ATOMIC_RELAXED);
+    return ha_large_object(block);
+}
+
+uintptr_t ha_large_take(struct ha_space *space, int node, size_t payload, unsigned kind,
+                        enum ha_refusal *why)
+{
+    size_t blocks = ha_large_blocks(payload);
+    if (!ha_space_charge(space, blocks)) {
+        *why = HA_OVER_BUDGET;
+        return 0;
+    }
+    const struct ht_node *home = &space->topology->node[node];
+    for (int i = 0; i < space->nodes; i++) {
+        struct ha_pool *pool = space->pool[home->order[i]];
+        struct ha_block *block = payload <= HA_ADJACENT_MAX
+                                     ? ha_take_adjacent(pool, payload, blocks)
+                                     : ha_take_span(pool, payload, blocks);
+        if (block != NULL) {
+            if (i > 0) {
+                __atomic_fetch_add(&space->spilled, blocks, __ATOMIC_RELAXED);
+                __atomic_fetch_add(&pool->spilled_in, blocks, __ATOMIC_RELAXED);
+            }
+            *why = HA_GRANTED;
+            return ha_large_list(pool, block, payload, kind);
+        }
+        if (space->strict)
+            break;
+    }
+    ha_space_refund(space, blocks);
+    *why = HA_NO_MEMORY;
+    return 0;
+}
+
+void ha_large_give(struct ha_space *space, struct ha_pool *pool, struct ha_block *block,
+                   uint32_t now_ms)
+{
+    size_t blocks = ha_large_blocks(block->size);
+    pool->large_bytes -= block->size;
+    *ha_meta_of(ha_large_object(block)) = 0;
+    if (block->span) {
+        pool->used -= blocks;
+        ha_chunk_give(pool->windows, ha_chunk_of(block));
+    } else {
+        if (space->poison)
+            memset(ha_block_start(block), 0xfb, block->size + HEARTH_GRANULE);
+        ha_pool_free(pool, block, blocks, now_ms);
+    }
+    ha_space_refund(space, blocks);
+}

@@ -1,0 +1,224 @@
+/* alloc/space.c - pools of all nodes under one budget; spilling to the nearest node with room.
+ *
+ * Lock order: none held when a pool is entered. Node: the struct is part of its heap. */
+#include "alloc/space.h"
+
+#include <string.h>
+
+#include "topology/error.h"
+#include "topology/os.h"
+
+uint32_t ha_space_clock(void)
+{
+    return (uint32_t)(ht_os_now() / 1000000u);
+}
+
+/* Keeper thread: give back idle memory of every pool. */
+static void ha_space_age(void *data)
+{
+    struct ha_space *space = data;
+    for (int n = 0; n < space->nodes; n++)
+        ha_pool_age(space->pool[n], ha_space_clock(), space->keep_ms);
+}
+
+hearth_status ha_space_init(struct ha_space *space, const struct hearth_topology *topology,
+                            const struct hearth_options *options, void *owner)
+{
+    memset(space, 0, sizeof *space);
+    hearth_status status = ha_windows_get(&space->windows, topology, options);
+    if (status != HEARTH_OK)
+        return status;
+    space->topology = topology;
+    space->owner = owner;
+    space->strict = options->policy == HT_POLICY_STRICT;
+    space->poison = options->poison;
+    space->keep_ms = (uint32_t)options->release_after;
+    for (int n = 0; n < topology->nodes; n++) {
+        space->pool[n] = ha_pool_create(space->windows, n, owner);
+        if (space->pool[n] == NULL) {
+            ha_space_destroy(space);
+            return HEARTH_ENOMEM;
+        }
+        space->nodes = n + 1;
+    }
+    if (space->keep_ms != 0) {
+        unsigned period = space->keep_ms / 2 < 10 ? 10 : space->keep_ms / 2;
+        status = ha_keeper_watch(space->windows, ha_space_age, space, period);
+        if (status != HEARTH_OK) {
+            space->keep_ms = 0;
+            ha_space_destroy(space);
+        }
+    }
+    return status;
+}
+
+void ha_space_destroy(struct ha_space *space)
+{
+    if (space->keep_ms != 0 && space->windows != NULL)
+        ha_keeper_unwatch(space->windows, ha_space_age, space);
+    for (int n = 0; n < space->nodes; n++)
+        ha_pool_destroy(space->pool[n]);
+    space->nodes = 0;
+}
+
+bool ha_space_charge(struct ha_space *space, size_t blocks)
+{
+    size_t used = __atomic_add_fetch(&space->used, blocks, __ATOMIC_RELAXED);
+    if (used > __atomic_load_n(&space->budget, __ATOMIC_RELAXED)) {
+        __atomic_sub_fetch(&space->used, blocks, __ATOMIC_RELAXED);
+        return false;
+    }
+    size_t peak = __atomic_load_n(&space->peak, __ATOMIC_RELAXED);
+    while (used > peak && !__atomic_compare_exchange_n(&space->peak, &peak, used, true,
+                                                       __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        ;
+    return true;
+}
+
+void ha_space_refund(struct ha_space *space, size_t blocks)
+{
+    __atomic_sub_fetch(&space->used, blocks, __ATOMIC_RELAXED);
+}
+
+/* A free block, charged already: of the node itself or, unless strict, of the nearest that has one. */
+static struct ha_block *ha_take_fresh(struct ha_space *space, int node, unsigned run)
+{
+    const struct ht_node *home = &space->topology->node[node];
+    for (int i = 0; i < space->nodes; i++) {
+        struct ha_pool *pool = space->pool[home->order[i]];
+        struct ha_block *block = ha_pool_fresh(pool, run, true);
+        if (block != NULL) {
+            if (i > 0) {
+                __atomic_fetch_add(&space->spilled, 1, __ATOMIC_RELAXED);
+                __atomic_fetch_add(&pool->spilled_in, 1, __ATOMIC_RELAXED);
+            }
+            return block;
+        }
+        if (space->strict)
+            break;
+    }
+    return NULL;
+}
+
+/* Partly free blocks of other nodes, when nothing else is left. */
+static struct ha_block *ha_take_foreign(struct ha_space *space, int node, unsigned run)
+{
+    const struct ht_node *home = &space->topology->node[node];
+    for (int i = 1; i < space->nodes && !space->strict; i++) {
+        struct ha_pool *pool = space->pool[home->order[i]];
+        struct ha_block *block = ha_pool_reuse(pool, run, HA_BUCKET_HALF, HA_BUCKET_TENTH);
+        if (block != NULL) {
+            __atomic_fetch_add(&space->spilled, 1, __ATOMIC_RELAXED);
+            __atomic_fetch_add(&pool->spilled_in, 1, __ATOMIC_RELAXED);
+            return block;
+        }
+    }
+    return NULL;
+}
+
+struct ha_block *ha_space_take(struct ha_space *space, int node, unsigned run,
+                               enum ha_effort effort, enum ha_refusal *why)
+{
+    struct ha_pool *pool = space->pool[node];
+    *why = HA_GRANTED;
+    struct ha_block *block = ha_pool_reuse(pool, run, HA_BUCKET_HALF, HA_BUCKET_HALF);
+    if (block != NULL)
+        return block;
+    if (ha_space_charge(space, 1)) {
+        block = ha_take_fresh(space, node, run);
+        if (block != NULL)
+            return block;
+        ha_space_refund(space, 1);
+        *why = HA_NO_MEMORY;
+    } else {
+        *why = HA_OVER_BUDGET;
+    }
+    block = ha_pool_reuse(pool, run, HA_BUCKET_QUARTER,
+                          effort == HA_EFFORT_TIGHT ? HA_BUCKET_TENTH : HA_BUCKET_QUARTER);
+    if (block == NULL && effort == HA_EFFORT_TIGHT)
+        block = ha_take_foreign(space, node, run);
+    return block;
+}
+
+size_t ha_space_used_bytes(const struct ha_space *space)
+{
+    return __atomic_load_n(&space->used, __ATOMIC_RELAXED) << HA_BLOCK_SHIFT;
+}
+
+size_t ha_space_partial_bytes(const struct ha_space *space)
+{
+    size_t bytes = 0;
+    for (int n = 0; n < space->nodes; n++)
+        bytes += space->pool[n]->partial_bytes;
+    return bytes;
+}
+
+void ha_space_hold(struct ha_space *space)
+{
+    for (int n = 0; n < space->nodes; n++)
+        pthread_mutex_lock(&space->pool[n]->ageing);
+}
+
+void ha_space_release(struct ha_space *space)
+{
+    for (int n = space->nodes; n-- > 0;)
+        pthread_mutex_unlock(&space->pool[n]->ageing);
+}
+
+/* A large object: the address may lie in a tail block or in a further chunk of the span. */
+static uintptr_t ha_find_large(struct ha_block *block, uintptr_t address)
+{
+    if (block->state == HA_TAIL)
+        block = ha_block_at(ha_chunk_of(block), ha_block_number(block) - block->blocks);
+    uintptr_t object = (uintptr_t)ha_block_start(block) + HEARTH_GRANULE;
+    return address - object < block->size || address == object ? object : 0;
+}
+
+uintptr_t ha_space_find(const struct ha_space *space, uintptr_t address)
+{
+    const struct ha_windows *windows = space->windows;
+    if (!ha_windows_contain(windows, address))
+        return 0;
+    const struct ha_slot *slot = &windows->slot[(address - windows->base) >> HA_CHUNK_SHIFT];
+    if (__atomic_load_n(&slot->owner, __ATOMIC_ACQUIRE) != space->owner)
+        return 0;
+    uintptr_t base = ha_chunk_base(address) - (uintptr_t)slot->head * HA_CHUNK;
+    struct ha_chunk *chunk = (struct ha_chunk *)base;
+    if (chunk->span > 1)
+        return ha_find_large(ha_block_at(chunk, HA_HEAD_BLOCKS), address);
+    if (ha_block_index(address) < HA_HEAD_BLOCKS)
+        return 0;
+    struct ha_block *block = ha_block_of(address);
+    if (block->state == HA_LARGE || block->state == HA_TAIL)
+        return ha_find_large(block, address);
+    if (block->state < HA_CURRENT)
+        return 0;
+    uintptr_t offset = address - (uintptr_t)ha_block_start(block);
+    if (offset < HEARTH_HEADER)
+        return 0;
+    unsigned i = (unsigned)(((offset - HEARTH_HEADER) * block->reciprocal) >> 32);
+    if (i >= block->cells)
+        return 0;
+    uintptr_t object = ha_object_at(block, i);
+    bool allocated = (ha_mark_load(ha_meta_of(object)) & HA_MARK) != 0 ||
+                     (char *)object - HEARTH_HEADER < block->frontier;
+    return allocated ? object : 0;
+}
+
+hearth_status ha_space_check(struct ha_space *space)
+{
+    size_t used = 0;
+    for (int n = 0; n < space->nodes; n++) {
+        hearth_status status = ha_pool_check(space->pool[n]);
+        if (status != HEARTH_OK)
+            return status;
+        used += space->pool[n]->used;
+    }
+    if (used != space->used)
+        return ht_fail(HEARTH_ECORRUPT, "pools use %zu blocks, the budget has charged %zu", used,
+                       space->used);
+    if (space->used > space->limit)
+        return ht_fail(HEARTH_ECORRUPT, "%zu blocks are used, the limit is %zu", space->used,
+                       space->limit);
+    return HEARTH_OK;
+}

@@ -1,0 +1,314 @@
+/* gc/alloc.c - the slow path of allocation: runs, blocks, large objects, and what to do when there is
+ * no room.
+ *
+ * Escalation: take a block; else collect what pacing says; else collect everything; else take also
+ * nearly full blocks and other nodes'; else raise the budget up to the limit; else fail with a
+ * status. The mutator's node is latched once per block. No lock is held when collecting. */
+#include <string.h>
+
+#include "alloc/large.h"
+#include "alloc/meta.h"
+#include "gc/heap.h"
+#include "gc/slots.h"
+#include "topology/error.h"
+
+enum { HG_ALLOWANCE = 64 << 10 }; /* bytes of the nursery a mutator takes at a time */
+
+/* Why the last attempt failed, and how far escalation has come. */
+struct hg_hunger {
+    int attempt;
+    enum ha_refusal why;
+};
+
+/* The mutator's runs in another node's memory, made at first use. */
+static struct ha_allocator *hg_remote_runs(struct hg_mutator *m, int node)
+{
+    if (m->public.heap->space.nodes == 1 || node == m->node)
+        return &m->allocator;
+    if (m->remote[node] == NULL) {
+        struct hg_remote *remote =
+            ha_meta_take(m->public.heap->space.windows, m->home, sizeof *remote);
+        if (remote == NULL)
+            return NULL;
+        memset(remote, 0, sizeof *remote);
+        remote->allocator.run = remote->run;
+        remote->allocator.space = &m->public.heap->space;
+        remote->allocator.node = node;
+        m->remote[node] = remote;
+    }
+    return &m->remote[node]->allocator;
+}
+
+/* Charge the nursery; false: it is used up, collect first. */
+static bool hg_nursery_charge(struct hg_mutator *m, size_t bytes)
+{
+    struct ha_space *space = &m->public.heap->space;
+    m->allowance -= (int64_t)bytes;
+    if (m->allowance >= 0)
+        return true;
+    size_t more = (size_t)-m->allowance + HG_ALLOWANCE;
+    m->allowance += (int64_t)more;
+    size_t used = __atomic_add_fetch(&space->nursery_used, more, __ATOMIC_RELAXED);
+    return used <= __atomic_load_n(&space->nursery, __ATOMIC_RELAXED);
+}
+
+static bool hg_enabled(const hearth_heap *heap)
+{
+    return __atomic_load_n(&heap->pacing.enabled, __ATOMIC_RELAXED);
+}
+
+/* Safepoint work at the head of every slow path: stop request, nursery, stress. */
+static void hg_slow_entry(struct hg_mutator *m)
+{
+    hearth_heap *heap = m->public.heap;
+    if (__atomic_load_n(&m->public.poll, __ATOMIC_RELAXED) != 0)
+        hearth_safepoint_slow(&m->public);
+    if (m->stress != 0 && --m->stress == 0) {
+        m->stress = (uint64_t)heap->options.stress;
+        hearth_gc_kind kind = heap->collections % 4 == 3 ? HEARTH_GC_FULL : hg_pacing_kind(heap);
+        hg_collect(m, kind, false, HEARTH_REASON_STRESS);
+    } else if (__atomic_load_n(&heap->space.nursery_used, __ATOMIC_RELAXED) >=
+                   __atomic_load_n(&heap->space.nursery, __ATOMIC_RELAXED) &&
+               hg_enabled(heap)) {
+        hg_collect(m, hg_pacing_kind(heap), false, HEARTH_REASON_NURSERY);
+    }
+}
+
+/* Make room somehow; false: there is none, the error is set. */
+static bool hg_make_room(struct hg_mutator *m, struct hg_hunger *hunger, size_t blocks, int node)
+{
+    hearth_heap *heap = m->public.heap;
+    switch (hunger->attempt++) {
+    case 0:
+        if (!hg_enabled(heap) && hg_pacing_stretch(heap, blocks)) {
+            hunger->attempt = 0;
+            return true;
+        }
+        hg_collect(m, hg_pacing_kind(heap), false, HEARTH_REASON_BUDGET);
+        return true;
+    case 1:
+        hg_collect(m, HEARTH_GC_FULL, false, HEARTH_REASON_EMERGENCY);
+        return true;
+    case 2:
+        hg_pacing_stretch(heap, blocks);
+        return true; /* and nearly full blocks: the effort is HA_EFFORT_TIGHT now */
+    default:
+        break;
+    }
+    if (hunger->why == HA_NO_MEMORY)
+        ht_fail(HEARTH_ENOMEM, "node %d has no memory left for %zu more blocks of 64 KiB", node,
+                blocks);
+    else
+        ht_fail(HEARTH_ELIMIT, "heap limit: %zu of %zu bytes in use, %zu more wanted",
+                ha_space_used_bytes(&heap->space), heap->space.limit << HA_BLOCK_SHIFT,
+                blocks << HA_BLOCK_SHIFT);
+    return false;
+}
+
+/* The node to take memory from: asked for, the mutator's own, or that of the CPU it runs on now. */
+static int hg_latch_node(const struct hg_mutator *m, int wish)
+{
+    const hearth_heap *heap = m->public.heap;
+    if (wish >= 0)
+        return wish;
+    if (m->node >= 0)
+        return m->node;
+    return heap->space.nodes > 1 ? ht_topology_here(heap->topology) : 0;
+}
+
+static __attribute__((noinline)) bool hg_next_block(struct hg_mutator *m, struct ha_allocator *from,
+                                                    unsigned k, int wish, struct hg_hunger *hunger)
+{
+    struct ha_space *space = &m->public.heap->space;
+    from->node = hg_latch_node(m, wish);
+    bool tight = hunger->attempt > 2 || (hunger->attempt == 0 && hg_enabled(m->public.heap) &&
+                                         hg_pacing_kind(m->public.heap) == HEARTH_GC_FULL);
+    struct ha_block *block = ha_space_take(space, from->node, k, HA_EFFORT_NORMAL, &hunger->why);
+    if (block == NULL && tight)
+        block = ha_space_take(space, from->node, k, HA_EFFORT_TIGHT, &hunger->why);
+    if (block == NULL)
+        return hg_make_room(m, hunger, 1, from->node);
+    ha_run_hold(from, k, block);
+    return true;
+}
+
+/* A cell of run index `k`; NULL with the error set. `wish`: a node asked for, or -1. */
+static __attribute__((noinline)) void *hg_cell(struct hg_mutator *m, struct ha_allocator *from,
+                                               unsigned k, size_t cell, uint64_t header, int wish)
+{
+    struct hearth_run *run = &from->run[k];
+    struct hg_hunger hunger = {0, HA_GRANTED};
+    hg_slow_entry(m);
+    while ((size_t)(run->limit - run->cursor) < cell) {
+        size_t bytes = ha_run_next(from, k);
+        if (bytes != 0)
+            hg_nursery_charge(m, bytes);
+        else if (!hg_next_block(m, from, k, wish, &hunger))
+            return NULL;
+    }
+    char *at = run->cursor;
+    run->cursor = at + cell;
+    *(uint64_t *)(void *)at = header;
+    return at + HEARTH_HEADER;
+}
+
+/* A large object; NULL with the error set. */
+static void *hg_large(struct hg_mutator *m, size_t size, unsigned kind, uint64_t header, int wish)
+{
+    hearth_heap *heap = m->public.heap;
+    struct hg_hunger hunger = {0, HA_GRANTED};
+    size_t blocks = ha_large_blocks(size);
+    if (size > (size_t)1 << 46 || blocks > heap->space.limit) {
+        ht_fail(HEARTH_ELIMIT, "an object of %zu bytes exceeds the heap limit of %zu bytes", size,
+                heap->space.limit << HA_BLOCK_SHIFT);
+        return NULL;
+    }
+    hg_slow_entry(m);
+    if (!hg_nursery_charge(m, size) && hg_enabled(heap))
+        hg_collect(m, hg_pacing_kind(heap), false, HEARTH_REASON_LARGE);
+    uintptr_t object;
+    for (;;) {
+        int node = hg_latch_node(m, wish);
+        object = ha_large_take(&heap->space, node, size, kind, &hunger.why);
+        if (object != 0)
+            break;
+        if (!hg_make_room(m, &hunger, blocks, node))
+            return NULL;
+    }
+    m->allocator.bytes += size;
+    m->allocator.objects++;
+    header |= HEARTH_OBJECT_LARGE | (kind == HA_SCAN ? HEARTH_OBJECT_CARDS : 0u);
+    __atomic_store_n(hearth_header_of((void *)object), header, __ATOMIC_RELEASE);
+    return (void *)object;
+}
+
+/* Allocate `size` payload bytes for a known type, from the mutator's runs or those of a node. */
+static void *hg_allocate_from(struct hg_mutator *m, struct ha_allocator *from,
+                              const struct hg_type *type, size_t size, size_t count, int wish)
+{
+    uint64_t header =
+        hearth_header_make(type->handle, count < UINT32_MAX ? (uint32_t)count : UINT32_MAX);
+    bool cards = type->cards || (type->element_bitmap != 0 && size > 256 - HEARTH_HEADER);
+    if (cards)
+        header |= HEARTH_OBJECT_CARDS;
+    unsigned kind = type->leaf ? HA_LEAF : HA_SCAN;
+    if (size > HA_SMALL_MAX)
+        return hg_large(m, size, kind, header, wish);
+    unsigned size_class = ha_class_of(size), k = size_class * 2 + kind;
+    size_t cell = ha_class_cell(size_class);
+    struct hearth_run *run = &from->run[k];
+    char *at = run->cursor;
+    if ((size_t)(run->limit - at) < cell)
+        return hg_cell(m, from, k, cell, header, wish);
+    run->cursor = at + cell;
+    *(uint64_t *)(void *)at = header;
+    return at + HEARTH_HEADER;
+}
+
+static void *hg_allocate(struct hg_mutator *m, const struct hg_type *type, size_t size,
+                         size_t count)
+{
+    return hg_allocate_from(m, &m->allocator, type, size, count, -1);
+}
+
+/* The type's row, or NULL with the error set; also checks the mutator. */
+static const struct hg_type *hg_allocatable(hearth_mutator *mutator, hearth_type type,
+                                            const char *call)
+{
+    if (hg_mutator_own(mutator, call) != HEARTH_OK)
+        return NULL;
+    struct hg_mutator *m = hg_mutator_of(mutator);
+    if (__atomic_load_n(&m->state, __ATOMIC_RELAXED) == HG_NATIVE) {
+        ht_fail(HEARTH_ESTATE, "%s: mutator %p is in a native section", call, (void *)mutator);
+        return NULL;
+    }
+    const struct hg_type *row = hg_type_find(&mutator->heap->types, type);
+    if (row == NULL)
+        ht_fail(HEARTH_ETYPE, "%s: 0x%x is not a type of this heap", call, type);
+    return row;
+}
+
+void *hearth_alloc_slow(hearth_mutator *mutator, hearth_type type, size_t size)
+{
+    const struct hg_type *row = hg_allocatable(mutator, type, "hearth_alloc");
+    if (row == NULL)
+        return NULL;
+    if (row->element != 0 || row->tier == HG_TIER_MODEL || size != row->fixed) {
+        ht_fail(HEARTH_ESIZE, "hearth_alloc: size %zu; type %s has %u bytes%s", size, row->name,
+                row->fixed, row->element != 0 ? " and elements: use hearth_alloc_array" : "");
+        return NULL;
+    }
+    return hg_allocate(hg_mutator_of(mutator), row, size, 0);
+}
+
+void *hearth_new(hearth_mutator *mutator, hearth_type type)
+{
+    const struct hg_type *row = hg_allocatable(mutator, type, "hearth_new");
+    if (row == NULL)
+        return NULL;
+    if (row->tier == HG_TIER_MODEL) {
+        ht_fail(HEARTH_ETYPE, "hearth_new: type 0x%x is the object model's: use hearth_new_sized",
+                type);
+        return NULL;
+    }
+    return hg_allocate(hg_mutator_of(mutator), row, hg_type_size(row, 0), 0);
+}
+
+void *hearth_new_array(hearth_mutator *mutator, hearth_type type, size_t count)
+{
+    const struct hg_type *row = hg_allocatable(mutator, type, "hearth_new_array");
+    if (row == NULL)
+        return NULL;
+    if (row->element == 0) {
+        ht_fail(HEARTH_ETYPE, "hearth_new_array: type %s has no elements", row->name);
+        return NULL;
+    }
+    size_t size = hg_type_size(row, count);
+    if (size == 0) {
+        ht_fail(HEARTH_ESIZE, "hearth_new_array: %zu elements of %u bytes overflow", count,
+                row->element);
+        return NULL;
+    }
+    return hg_allocate(hg_mutator_of(mutator), row, size, count);
+}
+
+void *hearth_new_sized(hearth_mutator *mutator, hearth_type type, size_t size)
+{
+    const struct hg_type *row = hg_allocatable(mutator, type, "hearth_new_sized");
+    if (row == NULL)
+        return NULL;
+    if (row->tier != HG_TIER_MODEL) {
+        ht_fail(HEARTH_ETYPE, "hearth_new_sized: type %s is not the object model's", row->name);
+        return NULL;
+    }
+    if (size == 0 || size > (size_t)1 << 46) {
+        ht_fail(HEARTH_ESIZE, "hearth_new_sized: size %zu", size);
+        return NULL;
+    }
+    return hg_allocate(hg_mutator_of(mutator), row, size, size);
+}
+
+void *hearth_new_on(hearth_mutator *mutator, hearth_type type, size_t count, int node)
+{
+    const struct hg_type *row = hg_allocatable(mutator, type, "hearth_new_on");
+    if (row == NULL)
+        return NULL;
+    hearth_heap *heap = mutator->heap;
+    if (node < 0 || node >= heap->topology->nodes) {
+        ht_fail(HEARTH_ENODE, "hearth_new_on: node %d; the heap has nodes 0 to %d", node,
+                heap->topology->nodes - 1);
+        return NULL;
+    }
+    struct hg_mutator *m = hg_mutator_of(mutator);
+    size_t size = row->tier == HG_TIER_MODEL ? count : hg_type_size(row, count);
+    if (size == 0 || (row->element == 0 && row->tier != HG_TIER_MODEL && count != 0)) {
+        ht_fail(HEARTH_ESIZE, "hearth_new_on: %zu elements of type %s", count, row->name);
+        return NULL;
+    }
+    struct ha_allocator *from = hg_remote_runs(m, node);
+    if (from == NULL) {
+        ht_fail(HEARTH_ENOMEM, "hearth_new_on: no memory for allocation state on node %d", node);
+        return NULL;
+    }
+    return hg_allocate_from(m, from, row, size, count, node);
+}

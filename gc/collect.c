@@ -1,0 +1,235 @@
+/* gc/collect.c - one collection from request to resumption.
+ *
+ * Order: stop the world; give all blocks back; turn the marks; scan remembered sets and roots; trace; sweep;
+ * pace; resume. heap->lock is held by the collecting thread throughout, and every pool's ageing
+ * lock; helpers hold none. The collecting thread is worker 0, of the node it runs on. */
+#define _GNU_SOURCE
+#include "gc/card.h"
+#include "gc/heap.h"
+#include "gc/reclaim.h"
+#include "gc/trace.h"
+#include "topology/error.h"
+#include "topology/os.h"
+
+/* A root visitor around worker 0. */
+struct hg_root_visitor {
+    hearth_visitor visitor; /* first */
+    hearth_heap *heap;
+    struct hg_worker *worker;
+};
+
+static void hg_root_slot(hearth_visitor *visitor, void **slot)
+{
+    struct hg_root_visitor *roots = (struct hg_root_visitor *)visitor;
+    hg_trace_push(roots->worker, (uintptr_t)__atomic_load_n(slot, __ATOMIC_RELAXED), 0);
+}
+
+static void hg_root_found(void *data, uintptr_t object)
+{
+    hg_trace_push(data, object, 0);
+}
+
+void hearth_visit_ambiguous(hearth_visitor *visitor, const void *low, const void *high)
+{
+    struct hg_root_visitor *roots = (struct hg_root_visitor *)visitor;
+    if (visitor->slot == hg_root_slot)
+        hg_scan_words(roots->heap, low, high, hg_root_found, roots->worker);
+}
+
+static void hg_scan_mutator(struct hg_root_visitor *roots, struct hg_mutator *m)
+{
+    for (hearth_frame *frame = m->public.frames; frame != NULL; frame = frame->prev) {
+        void **ref = (void **)(frame + 1);
+        for (size_t i = 0; i < frame->count; i++)
+            hg_root_slot(&roots->visitor, &ref[i]);
+    }
+    for (struct hg_handles *page = m->handles; page != NULL; page = page->prev)
+        for (size_t i = 0; i < page->count; i++)
+            hg_root_slot(&roots->visitor, &page->slot[i]);
+    hg_stack_scan(roots->heap, m, hg_root_found, roots->worker);
+}
+
+/* A full collection needs no remembered set: clear flags and cards only. */
+static void hg_forget_object(hearth_heap *heap, uintptr_t object)
+{
+    uint64_t *at = hearth_header_of((void *)object);
+    uint64_t header = __atomic_load_n(at, __ATOMIC_RELAXED);
+    if (header & HEARTH_OBJECT_CARDS) {
+        struct hg_card_walk walk;
+        hg_cards_begin(&walk, object,
+                       hg_object_size(object, header, &heap->types.row[hg_header_type(header)]));
+        while (hg_cards_next(&walk) != 0)
+            ;
+        header = __atomic_load_n(at, __ATOMIC_RELAXED);
+    }
+    header &= ~(uint64_t)(HEARTH_OBJECT_REMEMBERED | HEARTH_OBJECT_DIRTY);
+    __atomic_store_n(at, header, __ATOMIC_RELAXED);
+}
+
+static void hg_scan_remembered(hearth_heap *heap, struct hg_worker *worker,
+                               struct hg_remembered *set, bool full)
+{
+    for (struct hg_remember_chunk *chunk = set->first; chunk != NULL; chunk = chunk->next)
+        for (size_t i = 0; i < chunk->count; i++) {
+            if (full)
+                hg_forget_object(heap, chunk->object[i]);
+            else
+                hg_trace_push(worker, chunk->object[i], HG_TAG_REMEMBERED);
+        }
+    hg_remember_reset(set);
+}
+
+static void hg_scan_roots(hearth_heap *heap, struct hg_worker *worker, bool full)
+{
+    struct hg_root_visitor roots = {{hg_root_slot}, heap, worker};
+    hg_scan_remembered(heap, worker, &heap->orphans, full);
+    for (struct hg_mutator *m = heap->mutators; m != NULL; m = m->next)
+        hg_scan_remembered(heap, worker, &m->remembered, full);
+    for (struct hg_mutator *m = heap->mutators; m != NULL; m = m->next)
+        hg_scan_mutator(&roots, m);
+    hg_roots_visit(&heap->roots, &roots.visitor);
+}
+
+/* All blocks back; returns the bytes allocated since the last collection. */
+static uint64_t hg_flush_mutators(hearth_heap *heap)
+{
+    uint64_t bytes = 0, objects = 0;
+    for (struct hg_mutator *m = heap->mutators; m != NULL; m = m->next) {
+        hg_mutator_flush(m, &bytes, &objects);
+        m->allowance = 0;
+    }
+    pthread_mutex_lock(&heap->stats.lock);
+    heap->stats.allocated_bytes += bytes;
+    heap->stats.allocated_objects += objects;
+    bytes += heap->stats.unswept_bytes;
+    heap->stats.unswept_bytes = 0;
+    pthread_mutex_unlock(&heap->stats.lock);
+    return bytes;
+}
+
+static void hg_publish(hearth_heap *heap, const hearth_collection *collection)
+{
+    struct hg_stats *stats = &heap->stats;
+    pthread_mutex_lock(&stats->lock);
+    stats->last = *collection;
+    stats->minor += collection->kind == HEARTH_GC_MINOR;
+    stats->full += collection->kind == HEARTH_GC_FULL;
+    hg_histogram_add(&stats->pauses[collection->kind], collection->pause_ns);
+    stats->live_bytes = stats->live_objects = 0;
+    for (int n = 0; n < heap->space.nodes; n++) {
+        stats->live_bytes += heap->space.pool[n]->live_bytes;
+        stats->live_objects += heap->space.pool[n]->live_objects;
+    }
+    pthread_mutex_unlock(&stats->lock);
+}
+
+static uint64_t hg_live_bytes(const hearth_heap *heap)
+{
+    uint64_t bytes = 0;
+    for (int n = 0; n < heap->space.nodes; n++)
+        bytes += heap->space.pool[n]->live_bytes;
+    return bytes;
+}
+
+/* The world stands. */
+static void hg_collect_stopped(hearth_heap *heap, bool all_old, hearth_collection *c)
+{
+    bool full = c->kind == HEARTH_GC_FULL;
+    uint64_t begin = ht_os_now();
+    uint64_t allocated = hg_flush_mutators(heap), live_before = hg_live_bytes(heap);
+    if (heap->options.verify)
+        hg_verify_report(heap, true);
+    heap->marks.set_old = heap->options.generational;
+    hg_marks_turn(&heap->marks, full, all_old || !heap->options.generational);
+    int node = heap->space.nodes > 1 ? ht_topology_here(heap->topology) : 0;
+    struct hg_worker *worker = hg_trace_begin(heap->trace, full, node);
+    hg_scan_roots(heap, worker, full);
+    uint64_t traced = ht_os_now();
+    hg_trace_finish(heap->trace, c);
+    uint64_t sweep = ht_os_now();
+    struct hg_reclaimed reclaimed = {0};
+    hg_reclaim(heap, full, &reclaimed);
+    hg_pacing_after(heap, c, allocated, reclaimed.survived);
+    uint64_t end = ht_os_now();
+    if (heap->options.verify)
+        hg_verify_report(heap, false);
+    c->roots_ns = traced - begin;
+    c->trace_ns = sweep - traced;
+    c->sweep_ns = end - sweep;
+    c->live_bytes = hg_live_bytes(heap);
+    c->freed_bytes = live_before + allocated - c->live_bytes;
+    c->heap_bytes = ha_space_used_bytes(&heap->space);
+}
+
+bool hg_collect(struct hg_mutator *self, hearth_gc_kind kind, bool all_old, hearth_gc_reason reason)
+{
+    hearth_heap *heap = self->public.heap;
+    uint64_t begin = ht_os_now();
+    pthread_mutex_lock(&heap->lock);
+    if (heap->stop) { /* somebody else collects: that may have made room */
+        hg_park(heap, self);
+        pthread_mutex_unlock(&heap->lock);
+        return false;
+    }
+    hearth_collection c = {.struct_size = sizeof c,
+                           .number = __atomic_add_fetch(&heap->collections, 1, __ATOMIC_RELAXED),
+                           .kind = heap->options.generational ? kind : HEARTH_GC_FULL,
+                           .reason = reason};
+    if (__atomic_load_n(&heap->pacing.lost, __ATOMIC_RELAXED) != 0)
+        c.kind = HEARTH_GC_FULL;
+    hg_world_stop(heap, self);
+    hg_mutator_note_stack(self);
+    c.stop_ns = ht_os_now() - begin;
+    ha_space_hold(&heap->space);
+    heap->collecting = true;
+    hg_collect_stopped(heap, all_old, &c);
+    heap->collecting = false;
+    ha_space_release(&heap->space);
+    c.pause_ns = ht_os_now() - begin;
+    hg_publish(heap, &c);
+    hg_log_collection(heap, &c);
+    hg_world_resume(heap);
+    pthread_mutex_unlock(&heap->lock);
+    return true;
+}
+
+hearth_status hearth_gc_collect(hearth_mutator *mutator, int generation)
+{
+    hearth_status status = hg_mutator_own(mutator, "hearth_gc_collect");
+    if (status != HEARTH_OK)
+        return status;
+    if (generation < 0 || generation > 2)
+        return ht_fail(HEARTH_EINVAL, "hearth_gc_collect: generation %d is not 0, 1 or 2",
+                       generation);
+    struct hg_mutator *m = hg_mutator_of(mutator);
+    if (__atomic_load_n(&m->state, __ATOMIC_RELAXED) == HG_NATIVE)
+        return ht_fail(HEARTH_ESTATE, "hearth_gc_collect: mutator %p is in a native section",
+                       (void *)mutator);
+    while (!hg_collect(m, generation == 2 ? HEARTH_GC_FULL : HEARTH_GC_MINOR, generation == 1,
+                       HEARTH_REASON_EXPLICIT))
+        ;
+    if (mutator->heap->corrupt != HEARTH_OK)
+        return ht_fail(mutator->heap->corrupt, "%s", mutator->heap->corrupt_why);
+    return HEARTH_OK;
+}
+
+hearth_status hearth_gc_enable(hearth_heap *heap)
+{
+    if (heap == NULL)
+        return ht_fail(HEARTH_EINVAL, "hearth_gc_enable: heap is NULL");
+    __atomic_store_n(&heap->pacing.enabled, true, __ATOMIC_RELAXED);
+    return HEARTH_OK;
+}
+
+hearth_status hearth_gc_disable(hearth_heap *heap)
+{
+    if (heap == NULL)
+        return ht_fail(HEARTH_EINVAL, "hearth_gc_disable: heap is NULL");
+    __atomic_store_n(&heap->pacing.enabled, false, __ATOMIC_RELAXED);
+    return HEARTH_OK;
+}
+
+bool hearth_gc_isenabled(const hearth_heap *heap)
+{
+    return heap != NULL && __atomic_load_n(&heap->pacing.enabled, __ATOMIC_RELAXED);
+}

@@ -1,0 +1,107 @@
+/* gc/heap.h - the heap: everything the collector knows, in one struct.
+ *
+ * Lock order: heap->lock < roots.lock < pool locks < window set. heap->lock is held by the collecting
+ * thread for the whole collection; mutators wait on it only when they stand. Node: the struct is
+ * plain memory; what is hot in it is read-only while mutators run. */
+#ifndef HEARTH_GC_HEAP_H
+#define HEARTH_GC_HEAP_H
+
+#include "gc/histogram.h"
+#include "gc/mark.h"
+#include "gc/mutator.h"
+#include "gc/roots.h"
+#include "gc/type.h"
+#include "hearth.h"
+
+struct hg_crew;
+struct hg_trace;
+
+/* When to collect; see pacing.c. World stopped, or heap->lock. */
+struct hg_pacing {
+    size_t base_nursery; /* bytes for one mutator: 4 x L2                              */
+    size_t min_budget;   /* blocks                                                     */
+    bool full_next;      /* the next collection should be full                         */
+    bool enabled;        /* automatic collection (atomic)                              */
+    size_t live_blocks;  /* used after the last full collection                        */
+    uint64_t lost;       /* remembered sets lost an object: full next (atomic)         */
+};
+
+struct hg_stats {
+    pthread_mutex_t lock; /* a leaf; held to copy in and out                            */
+    hearth_collection last;
+    uint64_t minor, full;
+    uint64_t allocated_objects, allocated_bytes;
+    uint64_t unswept_bytes; /* allocated since the last collection by mutators now detached */
+    uint64_t live_objects, live_bytes;
+    struct hg_histogram pauses[2];
+    uint64_t node_local[HT_MAX_NODES], node_remote[HT_MAX_NODES], node_received[HT_MAX_NODES];
+};
+
+struct hearth_heap {
+    struct ha_space space;
+    struct hearth_topology *topology;
+    struct hearth_options options;
+    struct hg_types types;
+    struct hg_marks marks;
+    struct hg_pacing pacing;
+    struct hg_roots roots;
+    struct hg_stats stats;
+    struct hg_crew *crew;         /* GC workers                                              */
+    struct hg_trace *trace;       /* the tracer                                              */
+    struct hg_remembered orphans; /* remembered sets of detached mutators                    */
+    pthread_mutex_t lock;
+    pthread_cond_t stopped; /* a mutator came to stand                                 */
+    pthread_cond_t resumed; /* the world runs again                                    */
+    uint32_t stop;          /* the world is (being) stopped (atomic)                   */
+    bool collecting;        /* inside a collection: callbacks may not collect          */
+    struct hg_mutator *mutators;
+    int mutator_count;
+    uint64_t collections;  /* started so far (atomic)                                 */
+    hearth_status corrupt; /* first failure of option verify                          */
+    char corrupt_why[256];
+    void *data; /* the embedder's                                          */
+};
+
+/* Park until the running collection is over; heap->lock is held. */
+void hg_park(hearth_heap *heap, struct hg_mutator *mutator);
+
+/* Stop all mutators but `self`; heap->lock is held and stays so. Resume lets them run again. */
+void hg_world_stop(hearth_heap *heap, struct hg_mutator *self);
+void hg_world_resume(hearth_heap *heap);
+
+/* Collect, or wait for the collection another thread has begun; true if this thread collected. */
+bool hg_collect(struct hg_mutator *mutator, hearth_gc_kind kind, bool all_old,
+                hearth_gc_reason reason);
+
+/* Pacing. */
+void hg_pacing_init(hearth_heap *heap);
+hearth_gc_kind hg_pacing_kind(const hearth_heap *heap);
+void hg_pacing_after(hearth_heap *heap, const hearth_collection *collection, uint64_t allocated,
+                     uint64_t survived);
+void hg_pacing_scale(hearth_heap *heap); /* the number of mutators changed            */
+/* Raise the budget towards the limit by at least `blocks`; false: it is at the limit. */
+bool hg_pacing_stretch(hearth_heap *heap, size_t blocks);
+
+/* Verifier; world stopped, allocators flushed. `before`: remembered sets are still full. */
+hearth_status hg_verify_heap(hearth_heap *heap, bool before);
+/* The same for option verify=1: keeps the first failure in heap->corrupt. */
+void hg_verify_report(hearth_heap *heap, bool before);
+
+/* Call `fn` for every marked object (small and large) of every pool; world stopped. */
+void hg_walk_marked(hearth_heap *heap, void (*fn)(void *data, uintptr_t object, uint8_t mark),
+                    void *data);
+
+/* Registers and stack of a conservative mutator: every word that points into an object. */
+void hg_stack_scan(hearth_heap *heap, struct hg_mutator *mutator,
+                   void (*found)(void *data, uintptr_t object), void *data);
+/* Bounds of the calling thread's stack: its highest address, NULL if unknown. */
+char *hg_stack_base(void);
+void hg_scan_words(hearth_heap *heap, const char *low, const char *high,
+                   void (*found)(void *data, uintptr_t object), void *data);
+
+void hg_log_collection(hearth_heap *heap, const hearth_collection *collection);
+
+/* Is `address` an object now? Own thread or world stopped; blocks mutators hold are judged by cell. */
+bool hg_is_object(hearth_heap *heap, uintptr_t address);
+
+#endif

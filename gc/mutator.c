@@ -1,0 +1,212 @@
+/* gc/mutator.c - attaching and detaching threads.
+ *
+ * The process has one pthread key, whose destructor detaches a thread that exits, and one thread-local
+ * list of the thread's mutators: what the operating system forces. Lock: heap->lock for the list
+ * of mutators; attaching waits while the world is stopped. */
+#define _GNU_SOURCE
+#include "gc/mutator.h"
+
+#include <string.h>
+
+#include "alloc/meta.h"
+#include "gc/heap.h"
+#include "topology/error.h"
+#include "topology/os.h"
+
+_Static_assert(offsetof(struct hearth_mutator, frames) == 0, "ABI");
+_Static_assert(offsetof(struct hearth_mutator, poll) == 8, "ABI");
+_Static_assert(offsetof(struct hearth_mutator, shape_count) == 12, "ABI");
+_Static_assert(offsetof(struct hearth_mutator, shapes) == 16, "ABI");
+_Static_assert(offsetof(struct hearth_mutator, heap) == 24, "ABI");
+_Static_assert(offsetof(struct hearth_mutator, run) == 64, "ABI");
+
+static __thread struct hg_mutator *hg_mine; /* the thread's mutators, one a heap */
+static pthread_key_t hg_exit_key;
+static pthread_once_t hg_exit_once = PTHREAD_ONCE_INIT;
+static int hg_exit_error;
+
+static void hg_release(struct hg_mutator *m);
+
+/* Thread exit: whatever frames and scopes are left belong to a stack that is gone. */
+static void hg_thread_exit(void *unused)
+{
+    (void)unused;
+    while (hg_mine != NULL) {
+        struct hg_mutator *m = hg_mine;
+        m->public.frames = NULL;
+        m->scopes = 0;
+        if (__atomic_load_n(&m->state, __ATOMIC_RELAXED) == HG_NATIVE)
+            hearth_native_end(&m->public);
+        hg_release(m);
+    }
+}
+
+static void hg_make_key(void)
+{
+    hg_exit_error = pthread_key_create(&hg_exit_key, hg_thread_exit);
+}
+
+hearth_status hg_mutator_own(hearth_mutator *mutator, const char *call)
+{
+    if (mutator == NULL)
+        return ht_fail(HEARTH_EINVAL, "%s: mutator is NULL", call);
+    if (!pthread_equal(hg_mutator_of(mutator)->thread, pthread_self()))
+        return ht_fail(HEARTH_ETHREAD, "%s: mutator %p is another thread's", call, (void *)mutator);
+    return HEARTH_OK;
+}
+
+hearth_mutator *hearth_current(hearth_heap *heap)
+{
+    for (struct hg_mutator *m = hg_mine; m != NULL; m = m->thread_next)
+        if (m->public.heap == heap)
+            return &m->public;
+    return NULL;
+}
+
+static hearth_status hg_attach_arguments(hearth_heap *heap, const hearth_attach_options *options,
+                                         hearth_mutator **out)
+{
+    if (heap == NULL || out == NULL)
+        return ht_fail(HEARTH_EINVAL, "hearth_attach: heap or out is NULL");
+    if (options != NULL && options->struct_size != sizeof *options)
+        return ht_fail(HEARTH_EINVAL, "hearth_attach_options.struct_size is %zu, not %zu",
+                       options->struct_size, sizeof *options);
+    if (options != NULL &&
+        (options->node < HEARTH_NODE_AUTO || options->node >= heap->topology->nodes))
+        return ht_fail(HEARTH_ENODE, "hearth_attach: node %d; the heap has nodes 0 to %d",
+                       options->node, heap->topology->nodes - 1);
+    if (hearth_current(heap) != NULL)
+        return ht_fail(HEARTH_ESTATE, "the thread is attached to heap %p already", (void *)heap);
+    pthread_once(&hg_exit_once, hg_make_key);
+    if (hg_exit_error != 0)
+        return ht_fail(HEARTH_ESYSTEM, "pthread_key_create: %s", strerror(hg_exit_error));
+    return HEARTH_OK;
+}
+
+static void hg_mutator_fill(struct hg_mutator *m, hearth_heap *heap,
+                            const hearth_attach_options *options)
+{
+    m->public.heap = heap;
+    m->public.shapes = heap->types.shapes;
+    m->public.shape_count = HG_TYPES_MAX;
+    m->allocator.run = m->public.run;
+    m->allocator.space = &heap->space;
+    m->allocator.node = m->home;
+    m->node = options != NULL ? options->node : HEARTH_NODE_AUTO;
+    m->conservative = heap->options.conservative || (options != NULL && options->conservative);
+    m->stress = (uint64_t)heap->options.stress;
+    m->thread = pthread_self();
+    if (m->conservative) {
+        m->stack_high = options != NULL && options->stack_base != NULL
+                            ? (char *)(uintptr_t)options->stack_base
+                            : hg_stack_base();
+        m->stack_low = m->stack_high;
+    }
+}
+
+hearth_status hearth_attach(hearth_heap *heap, const hearth_attach_options *options,
+                            hearth_mutator **out)
+{
+    hearth_status status = hg_attach_arguments(heap, options, out);
+    if (status != HEARTH_OK)
+        return status;
+    int home =
+        options != NULL && options->node >= 0 ? options->node : ht_topology_here(heap->topology);
+    struct hg_mutator *m = ha_meta_take(heap->space.windows, home, sizeof *m);
+    if (m == NULL)
+        return ht_fail(HEARTH_ENOMEM, "no memory for a mutator on node %d", home);
+    memset(m, 0, sizeof *m);
+    m->home = home;
+    hg_mutator_fill(m, heap, options);
+    if ((m->conservative && m->stack_high == NULL) || pthread_setspecific(hg_exit_key, m) != 0) {
+        ha_meta_give(heap->space.windows, home, m, sizeof *m);
+        return ht_fail(HEARTH_ESYSTEM,
+                       "the bounds of the thread's stack are unknown, or no memory");
+    }
+    pthread_mutex_lock(&heap->lock);
+    while (heap->stop)
+        pthread_cond_wait(&heap->resumed, &heap->lock);
+    m->next = heap->mutators;
+    if (heap->mutators != NULL)
+        heap->mutators->prev = m;
+    heap->mutators = m;
+    heap->mutator_count++;
+    hg_pacing_scale(heap);
+    pthread_mutex_unlock(&heap->lock);
+    m->thread_next = hg_mine;
+    hg_mine = m;
+    *out = &m->public;
+    return HEARTH_OK;
+}
+
+static void hg_flush_one(struct ha_allocator *allocator, uint64_t *bytes, uint64_t *objects)
+{
+    ha_allocator_flush(allocator);
+    *bytes += allocator->bytes;
+    *objects += allocator->objects;
+    allocator->bytes = allocator->objects = 0;
+}
+
+void hg_mutator_flush(struct hg_mutator *m, uint64_t *bytes, uint64_t *objects)
+{
+    hg_flush_one(&m->allocator, bytes, objects);
+    for (int n = 0; n < m->public.heap->space.nodes; n++)
+        if (m->remote[n] != NULL)
+            hg_flush_one(&m->remote[n]->allocator, bytes, objects);
+}
+
+/* What the mutator allocated and remembered stays with the heap. */
+static void hg_release(struct hg_mutator *m)
+{
+    hearth_heap *heap = m->public.heap;
+    pthread_mutex_lock(&heap->lock);
+    if (heap->stop)
+        hg_park(heap, m);
+    uint64_t bytes = 0, objects = 0;
+    hg_mutator_flush(m, &bytes, &objects);
+    pthread_mutex_lock(&heap->stats.lock);
+    heap->stats.allocated_bytes += bytes;
+    heap->stats.allocated_objects += objects;
+    heap->stats.unswept_bytes += bytes;
+    pthread_mutex_unlock(&heap->stats.lock);
+    hg_remember_move(&heap->orphans, &m->remembered);
+    if (m->prev != NULL)
+        m->prev->next = m->next;
+    else
+        heap->mutators = m->next;
+    if (m->next != NULL)
+        m->next->prev = m->prev;
+    heap->mutator_count--;
+    hg_pacing_scale(heap);
+    pthread_mutex_unlock(&heap->lock);
+    struct hg_mutator **link = &hg_mine;
+    while (*link != m)
+        link = &(*link)->thread_next;
+    *link = m->thread_next;
+    while (m->handles != NULL) {
+        struct hg_handles *prev = m->handles->prev;
+        ht_os_free(m->handles);
+        m->handles = prev;
+    }
+    ht_os_free(m->spare);
+    for (int n = 0; n < heap->space.nodes; n++)
+        if (m->remote[n] != NULL)
+            ha_meta_give(heap->space.windows, m->home, m->remote[n], sizeof *m->remote[n]);
+    ha_meta_give(heap->space.windows, m->home, m, sizeof *m);
+}
+
+hearth_status hearth_detach(hearth_mutator *mutator)
+{
+    hearth_status status = hg_mutator_own(mutator, "hearth_detach");
+    if (status != HEARTH_OK)
+        return status;
+    struct hg_mutator *m = hg_mutator_of(mutator);
+    if (mutator->frames != NULL || m->scopes != 0)
+        return ht_fail(HEARTH_ESTATE, "hearth_detach: %s still open",
+                       mutator->frames != NULL ? "a frame is" : "handle scopes are");
+    if (__atomic_load_n(&m->state, __ATOMIC_RELAXED) == HG_NATIVE)
+        return ht_fail(HEARTH_ESTATE, "hearth_detach: mutator %p is in a native section",
+                       (void *)mutator);
+    hg_release(m);
+    return HEARTH_OK;
+}

@@ -1,0 +1,138 @@
+/* gc/pacing.c - when to collect and how much the heap may hold.
+ *
+ * Two budgets: bytes of nursery until a minor collection, and blocks until a full one. The nursery follows
+ * survival: if more than half of it survives it doubles (high survival makes generations pure
+ * loss), and when it has outgrown the free memory the next collection is full. Full collections
+ * set the block budget to live * growth, never above the limit. World stopped or heap->lock. */
+#include "gc/heap.h"
+
+#include "topology/error.h"
+#include "topology/os.h"
+
+enum {
+    HG_NURSERY_DEFAULT = 8 << 20, /* when the L2 size is unknown                            */
+    HG_NURSERY_MIN = 256 << 10,
+    HG_NURSERY_MAX = 64 << 20
+};
+
+static size_t hg_blocks(size_t bytes)
+{
+    return (bytes + HA_BLOCK - 1) >> HA_BLOCK_SHIFT;
+}
+
+/* The nursery before adaptation: per mutator, at most a third of the budget. */
+static size_t hg_nursery_base(const hearth_heap *heap)
+{
+    size_t mutators = heap->mutator_count > 1 ? (size_t)heap->mutator_count : 1;
+    size_t third = (heap->space.budget << HA_BLOCK_SHIFT) / 3;
+    size_t base = heap->pacing.base_nursery * mutators;
+    if (base > third)
+        base = third;
+    return base < HG_NURSERY_MIN ? HG_NURSERY_MIN : base;
+}
+
+void hg_pacing_init(hearth_heap *heap)
+{
+    const struct hearth_options *options = &heap->options;
+    struct hg_pacing *pacing = &heap->pacing;
+    size_t limit = options->heap_limit;
+    if (limit == 0)
+        limit = (size_t)(ht_os_physical_memory() / 4 * 3);
+    size_t nursery = options->nursery;
+    if (nursery == 0) {
+        nursery = heap->topology->l2_bytes != 0 ? 4 * heap->topology->l2_bytes : HG_NURSERY_DEFAULT;
+        nursery = nursery < HG_NURSERY_DEFAULT ? HG_NURSERY_DEFAULT : nursery;
+        nursery = nursery > HG_NURSERY_MAX ? HG_NURSERY_MAX : nursery;
+    }
+    pacing->base_nursery = nursery;
+    pacing->enabled = true;
+    heap->space.limit = hg_blocks(limit);
+    pacing->min_budget = hg_blocks(options->heap_min != 0 ? options->heap_min : 4 * nursery);
+    if (pacing->min_budget > heap->space.limit)
+        pacing->min_budget = heap->space.limit;
+    heap->space.budget = pacing->min_budget;
+    heap->space.nursery = hg_nursery_base(heap);
+}
+
+void hg_pacing_scale(hearth_heap *heap)
+{
+    size_t base = hg_nursery_base(heap);
+    if (heap->space.nursery < base || !heap->options.nursery_adaptive)
+        __atomic_store_n(&heap->space.nursery, base, __ATOMIC_RELAXED);
+}
+
+hearth_gc_kind hg_pacing_kind(const hearth_heap *heap)
+{
+    bool full = !heap->options.generational || heap->pacing.full_next ||
+                __atomic_load_n(&heap->pacing.lost, __ATOMIC_RELAXED) != 0;
+    return full ? HEARTH_GC_FULL : HEARTH_GC_MINOR;
+}
+
+bool hg_pacing_stretch(hearth_heap *heap, size_t blocks)
+{
+    bool stretched = false;
+    pthread_mutex_lock(&heap->lock);
+    size_t budget = heap->space.budget, limit = heap->space.limit;
+    size_t wanted = budget + budget / 8,
+           used = __atomic_load_n(&heap->space.used, __ATOMIC_RELAXED);
+    if (wanted < used + blocks)
+        wanted = used + blocks;
+    if (wanted > limit)
+        wanted = limit;
+    if (wanted > budget) {
+        __atomic_store_n(&heap->space.budget, wanted, __ATOMIC_RELAXED);
+        stretched = true;
+    }
+    pthread_mutex_unlock(&heap->lock);
+    return stretched;
+}
+
+/* After a full collection: room in proportion to what lives. */
+static void hg_budget_after_full(hearth_heap *heap)
+{
+    struct hg_pacing *pacing = &heap->pacing;
+    size_t used = heap->space.used;
+    double wanted = (double)used * heap->options.growth;
+    size_t budget = wanted < (double)heap->space.limit ? (size_t)wanted : heap->space.limit;
+    if (budget < pacing->min_budget)
+        budget = pacing->min_budget;
+    if (budget < used)
+        budget = used;
+    pacing->live_blocks = used;
+    __atomic_store_n(&heap->space.budget, budget, __ATOMIC_RELAXED);
+}
+
+/* The nursery follows the share of it that survived. */
+static void hg_nursery_adapt(hearth_heap *heap, double survival, size_t room)
+{
+    size_t nursery = heap->space.nursery, base = hg_nursery_base(heap);
+    if (survival > 0.5 && nursery < (size_t)1 << 40)
+        nursery *= 2;
+    else if (survival < 0.25 && nursery > base)
+        nursery /= 2;
+    if (nursery < base)
+        nursery = base;
+    if (survival > 0.5 && nursery >= room)
+        heap->pacing.full_next = true;
+    __atomic_store_n(&heap->space.nursery, nursery, __ATOMIC_RELAXED);
+}
+
+void hg_pacing_after(hearth_heap *heap, const hearth_collection *collection, uint64_t allocated,
+                     uint64_t survived)
+{
+    struct ha_space *space = &heap->space;
+    bool full = collection->kind == HEARTH_GC_FULL;
+    if (full) {
+        heap->pacing.full_next = false;
+        heap->pacing.lost = 0;
+        hg_budget_after_full(heap);
+    }
+    size_t vacant =
+        space->budget > space->used ? (space->budget - space->used) << HA_BLOCK_SHIFT : 0;
+    size_t partial = ha_space_partial_bytes(space);
+    if (heap->options.nursery_adaptive && !full && allocated > HG_NURSERY_MIN)
+        hg_nursery_adapt(heap, (double)survived / (double)allocated, vacant + partial);
+    if (!full && vacant + partial / 2 < space->nursery / 2)
+        heap->pacing.full_next = true;
+    __atomic_store_n(&space->nursery_used, 0, __ATOMIC_RELAXED);
+}

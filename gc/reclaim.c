@@ -1,0 +1,174 @@
+/* gc/reclaim.c - eager sweep: young blocks after a minor collection, all blocks after a full one.
+ *
+ * Eager, not lazy: sweeping costs 1-3 % of the time here and makes the accounting exact. Workers take
+ * chunks of a pool, their own node's first; pool->lock guards the lists they put blocks into. */
+#include "gc/reclaim.h"
+
+#include <string.h>
+
+#include "alloc/large.h"
+#include "alloc/sweep.h"
+#include "gc/crew.h"
+
+enum { HG_SWEEP_ALONE = 1024 }; /* blocks below which helpers are not worth calling: 64 MiB */
+
+struct hg_sweep {
+    hearth_heap *heap;
+    uint8_t dead_a, dead_b, gen1;
+    uint32_t now_ms;
+    uint64_t survived; /* atomic */
+};
+
+/* Account for a swept block and put it into its list; pool->lock is held or nobody else sweeps. */
+static void hg_sort_block(struct hg_sweep *sweep, struct ha_pool *pool, struct ha_block *block,
+                          uint32_t before, struct ha_swept swept)
+{
+    int64_t gained = (int64_t)swept.live - (int64_t)before;
+    pool->live_objects += (uint64_t)gained;
+    pool->live_bytes += (uint64_t)(gained * (int64_t)block->cell);
+    if (swept.live == 0) {
+        ha_pool_free(pool, block, 1, sweep->now_ms);
+        ha_space_refund(&sweep->heap->space, 1);
+        return;
+    }
+    if (swept.aging)
+        ha_pool_add_young(pool, block);
+    ha_pool_sort(pool, block);
+}
+
+static struct ha_swept hg_sweep_one(struct hg_sweep *sweep, struct ha_block *block)
+{
+    uint32_t before = block->live;
+    struct ha_swept swept = ha_sweep_block(block, sweep->dead_a, sweep->dead_b, sweep->gen1);
+    if (sweep->heap->space.poison)
+        ha_poison_block(block);
+    if (swept.live > before)
+        __atomic_fetch_add(&sweep->survived, (uint64_t)(swept.live - before) * block->cell,
+                           __ATOMIC_RELAXED);
+    return swept;
+}
+
+/* Minor: the blocks that were allocated from, or hold generation 1. */
+static void hg_sweep_young(struct hg_sweep *sweep, struct ha_pool *pool)
+{
+    struct ha_block *block = pool->young, *next;
+    pool->young = NULL;
+    for (; block != NULL; block = next) {
+        next = block->young_next;
+        block->young = 0;
+        ha_pool_unsort(pool, block);
+        uint32_t before = block->live;
+        struct ha_swept swept = hg_sweep_one(sweep, block);
+        hg_sort_block(sweep, pool, block, before, swept);
+    }
+}
+
+/* Full: the pool forgets its lists; every block is put into one again. */
+static void hg_sweep_begin(struct ha_pool *pool)
+{
+    for (struct ha_block *block = pool->young; block != NULL; block = block->young_next)
+        block->young = 0;
+    pool->young = NULL;
+    memset(pool->partial, 0, sizeof pool->partial);
+    pool->partial_bytes = 0;
+    pool->sweep = pool->chunks;
+}
+
+/* One chunk's blocks; false: the pool has no more chunks. */
+static bool hg_sweep_chunk(struct hg_sweep *sweep, struct ha_pool *pool)
+{
+    uint32_t before[HA_CHUNK_BLOCKS];
+    struct ha_swept swept[HA_CHUNK_BLOCKS];
+    pthread_mutex_lock(&pool->lock);
+    struct ha_chunk *chunk = pool->sweep;
+    if (chunk != NULL)
+        pool->sweep = chunk->next;
+    pthread_mutex_unlock(&pool->lock);
+    if (chunk == NULL)
+        return false;
+    uint64_t cells = 0;
+    for (unsigned i = HA_HEAD_BLOCKS; i < HA_CHUNK_BLOCKS; i++) {
+        struct ha_block *block = ha_block_at(chunk, i);
+        if (block->state != HA_PARTIAL && block->state != HA_FULL)
+            continue;
+        cells |= (uint64_t)1 << i;
+        before[i] = block->live;
+        swept[i] = hg_sweep_one(sweep, block);
+    }
+    pthread_mutex_lock(&pool->lock);
+    for (; cells != 0; cells &= cells - 1) {
+        unsigned i = (unsigned)__builtin_ctzll(cells);
+        hg_sort_block(sweep, pool, ha_block_at(chunk, i), before[i], swept[i]);
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return true;
+}
+
+/* A worker's part: its own node's chunks, then those of the others, nearest first. */
+static void hg_sweep_help(void *data, int number)
+{
+    struct hg_sweep *sweep = data;
+    hearth_heap *heap = sweep->heap;
+    int home = number == 0 ? 0 : hg_crew_node(heap->crew, number);
+    for (int i = 0; i < heap->space.nodes; i++) {
+        struct ha_pool *pool = heap->space.pool[heap->topology->node[home].order[i]];
+        while (hg_sweep_chunk(sweep, pool))
+            ;
+    }
+}
+
+static void hg_sweep_full(struct hg_sweep *sweep)
+{
+    hearth_heap *heap = sweep->heap;
+    for (int n = 0; n < heap->space.nodes; n++)
+        hg_sweep_begin(heap->space.pool[n]);
+    hg_crew_open(heap->crew, hg_sweep_help, sweep);
+    if (heap->space.used > HG_SWEEP_ALONE)
+        hg_crew_call(heap->crew, HG_CREW_MAX);
+    hg_sweep_help(sweep, 0);
+    hg_crew_close(heap->crew);
+}
+
+/* Large objects: marked ones are old from now on; the others go. */
+static void hg_sweep_large(struct hg_sweep *sweep, struct ha_pool *pool, struct ha_list *list)
+{
+    hearth_heap *heap = sweep->heap;
+    for (struct ha_block *block = list->head, *next; block != NULL; block = next) {
+        next = block->next;
+        if (ha_mark_load(ha_meta_of(ha_large_object(block))) == heap->marks.old) {
+            if (list == &pool->large_young) {
+                ha_list_remove(list, block);
+                ha_list_append(&pool->large_old, block);
+                block->live = 1;
+                pool->live_objects++;
+                pool->live_bytes += block->size;
+                sweep->survived += block->size;
+            }
+            continue;
+        }
+        ha_list_remove(list, block);
+        pool->live_objects -= block->live;
+        pool->live_bytes -= block->live ? block->size : 0;
+        ha_large_give(&heap->space, pool, block, sweep->now_ms);
+    }
+}
+
+void hg_reclaim(hearth_heap *heap, bool full, struct hg_reclaimed *out)
+{
+    struct hg_sweep sweep = {.heap = heap,
+                             .dead_a = heap->marks.gen1_before,
+                             .dead_b = full ? heap->marks.old_before : heap->marks.gen1_before,
+                             .gen1 = heap->marks.gen1,
+                             .now_ms = ha_space_clock()};
+    for (int n = 0; n < heap->space.nodes; n++) {
+        struct ha_pool *pool = heap->space.pool[n];
+        if (!full)
+            hg_sweep_young(&sweep, pool);
+        if (full)
+            hg_sweep_large(&sweep, pool, &pool->large_old);
+        hg_sweep_large(&sweep, pool, &pool->large_young);
+    }
+    if (full)
+        hg_sweep_full(&sweep);
+    out->survived = sweep.survived;
+}

@@ -1,0 +1,14 @@
+/* gc/reclaim.h - sweeping the heap after tracing. */
+#ifndef HEARTH_GC_RECLAIM_H
+#define HEARTH_GC_RECLAIM_H
+
+#include "gc/heap.h"
+
+struct hg_reclaimed {
+    uint64_t survived; /* bytes of young objects that were marked for the first time   */
+};
+
+/* Sweep what the collection may have freed (young blocks, or everything). World stopped. */
+void hg_reclaim(hearth_heap *heap, bool full, struct hg_reclaimed *out);
+
+#endif

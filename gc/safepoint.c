@@ -1,0 +1,116 @@
+/* gc/safepoint.c - stopping the world and letting it run again; native sections.
+ *
+ * Invariant: while `stop` is set and the collector has the lock, no mutator is RUNNING but the collecting
+ * one. A mutator that comes to stand does so under heap->lock; entering and leaving a native
+ * section is lock-free unless a collection is on (Dekker: it stores its state and reads `stop`,
+ * the collector stores `stop` and reads the states). Lock order: heap->lock first of all. */
+#define _GNU_SOURCE
+#include "gc/heap.h"
+
+#include "topology/error.h"
+
+static uint32_t hg_state_of(const struct hg_mutator *m)
+{
+    return __atomic_load_n(&m->state, __ATOMIC_SEQ_CST);
+}
+
+static void hg_set_state(struct hg_mutator *m, enum hg_state state)
+{
+    __atomic_store_n(&m->state, (uint32_t)state, __ATOMIC_SEQ_CST);
+}
+
+static bool hg_stopping(const hearth_heap *heap)
+{
+    return __atomic_load_n(&heap->stop, __ATOMIC_SEQ_CST) != 0;
+}
+
+void hg_park(hearth_heap *heap, struct hg_mutator *m)
+{
+    hg_mutator_note_stack(m);
+    hg_set_state(m, HG_PARKED);
+    pthread_cond_signal(&heap->stopped);
+    while (hg_stopping(heap))
+        pthread_cond_wait(&heap->resumed, &heap->lock);
+    hg_set_state(m, HG_RUNNING);
+}
+
+static bool hg_all_stand(hearth_heap *heap, struct hg_mutator *self)
+{
+    for (struct hg_mutator *m = heap->mutators; m != NULL; m = m->next)
+        if (m != self && hg_state_of(m) == HG_RUNNING)
+            return false;
+    return true;
+}
+
+void hg_world_stop(hearth_heap *heap, struct hg_mutator *self)
+{
+    __atomic_store_n(&heap->stop, 1, __ATOMIC_SEQ_CST);
+    for (struct hg_mutator *m = heap->mutators; m != NULL; m = m->next)
+        __atomic_store_n(&m->public.poll, 1, __ATOMIC_RELAXED);
+    while (!hg_all_stand(heap, self))
+        pthread_cond_wait(&heap->stopped, &heap->lock);
+}
+
+void hg_world_resume(hearth_heap *heap)
+{
+    for (struct hg_mutator *m = heap->mutators; m != NULL; m = m->next)
+        __atomic_store_n(&m->public.poll, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&heap->stop, 0, __ATOMIC_SEQ_CST);
+    pthread_cond_broadcast(&heap->resumed);
+}
+
+void hearth_safepoint_slow(hearth_mutator *mutator)
+{
+    if (hg_mutator_own(mutator, "hearth_safepoint") != HEARTH_OK)
+        return;
+    hearth_heap *heap = mutator->heap;
+    pthread_mutex_lock(&heap->lock);
+    if (hg_stopping(heap))
+        hg_park(heap, hg_mutator_of(mutator));
+    pthread_mutex_unlock(&heap->lock);
+}
+
+hearth_status hearth_native_begin(hearth_mutator *mutator)
+{
+    hearth_status status = hg_mutator_own(mutator, "hearth_native_begin");
+    if (status != HEARTH_OK)
+        return status;
+    struct hg_mutator *m = hg_mutator_of(mutator);
+    if (hg_state_of(m) == HG_NATIVE)
+        return ht_fail(HEARTH_ESTATE, "mutator %p is in a native section already", (void *)mutator);
+    hg_mutator_note_stack(m);
+    hg_set_state(m, HG_NATIVE);
+    if (hg_stopping(mutator->heap)) {
+        pthread_mutex_lock(&mutator->heap->lock);
+        pthread_cond_signal(&mutator->heap->stopped);
+        pthread_mutex_unlock(&mutator->heap->lock);
+    }
+    return HEARTH_OK;
+}
+
+hearth_status hearth_native_end(hearth_mutator *mutator)
+{
+    if (mutator == NULL)
+        return ht_fail(HEARTH_EINVAL, "hearth_native_end: mutator is NULL");
+    struct hg_mutator *m = hg_mutator_of(mutator);
+    if (!pthread_equal(m->thread, pthread_self()))
+        return ht_fail(HEARTH_ETHREAD, "hearth_native_end: mutator %p is another thread's",
+                       (void *)mutator);
+    if (hg_state_of(m) != HG_NATIVE)
+        return ht_fail(HEARTH_ESTATE, "mutator %p is not in a native section", (void *)mutator);
+    hg_set_state(m, HG_RUNNING);
+    if (hg_stopping(mutator->heap)) {
+        pthread_mutex_lock(&mutator->heap->lock);
+        if (hg_stopping(mutator->heap)) {
+            struct hg_mutator *stood =
+                m; /* its stack was noted at begin and has not changed since */
+            hg_set_state(stood, HG_PARKED);
+            pthread_cond_signal(&mutator->heap->stopped);
+            while (hg_stopping(mutator->heap))
+                pthread_cond_wait(&mutator->heap->resumed, &mutator->heap->lock);
+            hg_set_state(stood, HG_RUNNING);
+        }
+        pthread_mutex_unlock(&mutator->heap->lock);
+    }
+    return HEARTH_OK;
+}

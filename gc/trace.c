@@ -1,0 +1,304 @@
+/* gc/trace.c - the marking loop.
+ *
+ * A ring of prefetched references sits between the stack and the visit (Cher et al., ASPLOS 2004; OCaml's
+ * prefetch buffer); in full collections it has two stages, metadata first, then the object once it
+ * is newly marked: most edges of a big graph lead to objects that are marked already. Read
+ * prefetches only: prefetching for write bounces lines between workers. */
+#include "gc/trace.h"
+
+#include "gc/card.h"
+#include "gc/crew.h"
+#include "gc/slots.h"
+#include "gc/trace_work.h"
+
+#define HG_HOT static inline __attribute__((always_inline))
+
+enum { HG_RING = 64 };
+
+/* Push a reference; NULL and addresses outside the windows fail the same comparison. */
+HG_HOT void hg_push(struct hg_worker *w, uintptr_t object, uintptr_t tags, const bool routed)
+{
+    uintptr_t offset = object - w->base;
+    if (offset >= w->bytes)
+        return;
+    if (routed && (int)(offset >> w->shift) != w->acting) {
+        hg_send(w, (int)(offset >> w->shift), object | tags);
+        return;
+    }
+    if (__builtin_expect(w->top == HG_STACK, 0))
+        hg_spill(w);
+    w->stack[w->top++] = object | tags;
+}
+
+#define HG_PUSH_SLOT(slot)                                                                         \
+    hg_push(w, (uintptr_t)__atomic_load_n(slot, __ATOMIC_RELAXED), promote, routed)
+
+static void hg_visit_slot(hearth_visitor *visitor, void **slot)
+{
+    struct hg_worker *w = (struct hg_worker *)visitor;
+    hg_push(w, (uintptr_t)__atomic_load_n(slot, __ATOMIC_RELAXED), w->promote, w->routed);
+}
+
+void hg_trace_push(struct hg_worker *worker, uintptr_t object, uintptr_t tags)
+{
+    hg_push(worker, object, tags, worker->routed);
+}
+
+/* Callback tiers. */
+static __attribute__((noinline)) void hg_trace_callback(struct hg_worker *w, uintptr_t object,
+                                                        uint64_t header, const struct hg_type *type,
+                                                        uintptr_t promote)
+{
+    size_t size = hg_object_size(object, header, type);
+    w->promote = promote;
+    if (type->tier == HG_TIER_MODEL) {
+        if (w->model->size_of != NULL)
+            size = w->model->size_of((void *)object);
+        w->model->trace((void *)object, size, &w->visitor);
+    } else {
+        type->trace((void *)object, size, &w->visitor);
+    }
+}
+
+/* The next slice of a large array; the entry goes back under what the slice pushes. */
+static __attribute__((noinline)) void hg_trace_slice(struct hg_worker *w, uintptr_t object,
+                                                     uint64_t header, const struct hg_type *type,
+                                                     uintptr_t promote)
+{
+    const bool routed = w->routed;
+    struct ha_block *block = ha_block_of(object);
+    size_t count = hg_object_count(object, header, type);
+    size_t per_slice = HG_SLICE * sizeof(void *) / type->element + 1;
+    size_t slice = __atomic_fetch_add(&block->scan, 1, __ATOMIC_RELAXED);
+    size_t from = slice * per_slice, to = from + per_slice < count ? from + per_slice : count;
+    if (from >= count)
+        return;
+    if (to < count)
+        hg_push(w, object, HG_TAG_SLICE | promote, routed);
+    HG_EACH_ELEMENT(object, type, from, to, HG_PUSH_SLOT);
+}
+
+/* Push what the object refers to. */
+HG_HOT void hg_trace_slots(struct hg_worker *w, uintptr_t object, uint64_t header,
+                           uintptr_t promote, const bool routed)
+{
+    const struct hg_type *type = &w->types[hg_header_type(header)];
+    HG_EACH_BIT(type->bitmap, object, HG_PUSH_SLOT);
+    if (__builtin_expect(type->tier == HG_TIER_BITMAP && type->element == 0, 1))
+        return;
+    if (type->tier == HG_TIER_OFFSETS)
+        for (uint32_t i = 0; i < type->offset_count; i++)
+            HG_PUSH_SLOT((void **)(void *)((char *)object + type->offsets[i]));
+    if (type->tier >= HG_TIER_CALLBACK) {
+        hg_trace_callback(w, object, header, type, promote);
+    } else if (type->element_bitmap != 0) {
+        if (header & HEARTH_OBJECT_LARGE) {
+            ha_block_of(object)->scan = 0;
+            hg_trace_slice(w, object, header, type, promote);
+        } else {
+            size_t count = hg_object_count(object, header, type);
+            HG_EACH_ELEMENT(object, type, 0, count, HG_PUSH_SLOT);
+        }
+    }
+}
+
+/* Mark; false: nothing new. *promote is set if the object is old now. */
+HG_HOT bool hg_mark(struct hg_worker *w, uintptr_t object, uintptr_t *promote, const bool parallel)
+{
+    uint8_t *meta = ha_meta_of(object);
+    const uint8_t *next = w->trace->next + (*promote ? HG_BYTES : 0);
+    uint8_t byte = ha_mark_load(meta), to = next[byte & (HG_BYTES - 1)];
+    if (to == byte)
+        return false;
+    if (parallel) {
+        while (!__atomic_compare_exchange_n(meta, &byte, to, false, __ATOMIC_RELAXED,
+                                            __ATOMIC_RELAXED)) {
+            to = next[byte & (HG_BYTES - 1)];
+            if (to == byte)
+                return false;
+        }
+    } else {
+        __atomic_store_n(meta, to, __ATOMIC_RELAXED);
+    }
+    *promote = to == w->old;
+    return true;
+}
+
+/* A large object is old as soon as it survives: its slices must be scanned with one promotion. */
+static __attribute__((noinline)) void hg_mark_large(struct hg_worker *w, uintptr_t object)
+{
+    __atomic_store_n(ha_meta_of(object), w->old, __ATOMIC_RELAXED);
+}
+
+/* Mark and say whether the object has slots to trace. */
+HG_HOT bool hg_visit_mark(struct hg_worker *w, uintptr_t object, uintptr_t *promote,
+                          const bool parallel)
+{
+    if (!hg_mark(w, object, promote, parallel))
+        return false;
+    w->traced++;
+    const struct ha_block *block = ha_block_of(object);
+    if (__builtin_expect(block->state == HA_LARGE, 0)) {
+        hg_mark_large(w, object);
+        *promote = HG_TAG_PROMOTE;
+    }
+    return block->kind != HA_LEAF;
+}
+
+HG_HOT void hg_visit_object_slots(struct hg_worker *w, uintptr_t object, uintptr_t promote,
+                                  const bool routed)
+{
+    uint64_t *at = hearth_header_of((void *)object);
+    uint64_t header = __atomic_load_n(at, __ATOMIC_RELAXED);
+    if (promote && w->set_old && !(header & HEARTH_OBJECT_OLD))
+        __atomic_store_n(at, header | HEARTH_OBJECT_OLD, __ATOMIC_RELAXED);
+    hg_trace_slots(w, object, header, promote, routed);
+}
+
+/* Entries with other tags: remembered objects and slices. */
+static __attribute__((noinline)) void hg_visit_special(struct hg_worker *w, uintptr_t entry)
+{
+    uintptr_t object = entry & ~(uintptr_t)HG_TAGS;
+    uint64_t header = __atomic_load_n(hearth_header_of((void *)object), __ATOMIC_RELAXED);
+    const struct hg_type *type = &w->types[hg_header_type(header)];
+    if (entry & HG_TAG_SLICE)
+        hg_trace_slice(w, object, header, type, entry & HG_TAG_PROMOTE);
+    else
+        hg_trace_remembered(w, object);
+}
+
+/* Pop into the ring; false: the stack is empty. Special entries are dealt with at once. */
+HG_HOT bool hg_ring_fill(struct hg_worker *w, uintptr_t *ring, unsigned *tail, unsigned head,
+                         unsigned depth, const bool full)
+{
+    while (*tail - head < depth && __builtin_expect(w->top > 0, 1)) {
+        uintptr_t entry = w->stack[--w->top];
+        if (__builtin_expect(entry & (HG_TAG_REMEMBERED | HG_TAG_SLICE), 0)) {
+            hg_visit_special(w, entry);
+            continue;
+        }
+        uintptr_t object = entry & ~(uintptr_t)HG_TAGS;
+        __builtin_prefetch(ha_meta_of(object), 0, 3);
+        if (!full)
+            __builtin_prefetch((void *)(object - HEARTH_HEADER), 0, 3);
+        ring[(*tail)++ % HG_RING] = entry;
+    }
+    return *tail != head;
+}
+
+/* Trace until the stack is empty, or (true) until it is time to go on in another way. */
+HG_HOT bool hg_drain(struct hg_worker *w, const bool full, const bool routed, const bool parallel)
+{
+    uintptr_t first[HG_RING], second[HG_RING];
+    unsigned head1 = 0, tail1 = 0, head2 = 0, tail2 = 0;
+    const unsigned depth = (unsigned)w->trace->depth;
+    uint64_t tick = w->traced + HG_TICK;
+    for (;;) {
+        if (__builtin_expect(hg_ring_fill(w, first, &tail1, head1, depth, full), 1)) {
+            uintptr_t entry = first[head1++ % HG_RING];
+            uintptr_t object = entry & ~(uintptr_t)HG_TAGS, promote = entry & HG_TAG_PROMOTE;
+            if (hg_visit_mark(w, object, &promote, parallel)) {
+                if (full) {
+                    __builtin_prefetch((void *)(object - HEARTH_HEADER), 0, 3);
+                    if (tail2 - head2 == depth) {
+                        uintptr_t e = second[head2++ % HG_RING];
+                        hg_visit_object_slots(w, e & ~(uintptr_t)HG_TAGS, e & HG_TAG_PROMOTE,
+                                              routed);
+                    }
+                    second[tail2++ % HG_RING] = object | promote;
+                } else {
+                    hg_visit_object_slots(w, object, promote, routed);
+                }
+            }
+        } else if (full && tail2 != head2) {
+            uintptr_t e = second[head2++ % HG_RING];
+            hg_visit_object_slots(w, e & ~(uintptr_t)HG_TAGS, e & HG_TAG_PROMOTE, routed);
+        } else {
+            return false;
+        }
+        if (__builtin_expect(w->traced >= tick, 0)) {
+            tick = w->traced + HG_TICK;
+            if (!hg_trace_tick(w, parallel))
+                continue;
+            while (full && tail2 != head2) {
+                uintptr_t e = second[head2++ % HG_RING];
+                hg_visit_object_slots(w, e & ~(uintptr_t)HG_TAGS, e & HG_TAG_PROMOTE, routed);
+            }
+            while (tail1 != head1) {
+                uintptr_t e = first[head1++ % HG_RING];
+                hg_push(w, e & ~(uintptr_t)HG_TAGS, e & HG_TAGS, routed);
+            }
+            return true;
+        }
+    }
+}
+
+#define HG_DRAIN(name, full, routed, parallel)                                                     \
+    static __attribute__((noinline)) bool name(struct hg_worker *w)                                \
+    {                                                                                              \
+        return hg_drain(w, full, routed, parallel);                                                \
+    }
+HG_DRAIN(hg_drain_minor, false, false, false)
+HG_DRAIN(hg_drain_minor_parallel, false, false, true)
+HG_DRAIN(hg_drain_minor_routed, false, true, false)
+HG_DRAIN(hg_drain_minor_both, false, true, true)
+HG_DRAIN(hg_drain_full, true, false, false)
+HG_DRAIN(hg_drain_full_parallel, true, false, true)
+HG_DRAIN(hg_drain_full_routed, true, true, false)
+HG_DRAIN(hg_drain_full_both, true, true, true)
+
+void hg_trace_drain(struct hg_worker *w)
+{
+    static bool (*const loop[8])(struct hg_worker *) = {
+        hg_drain_minor, hg_drain_minor_parallel, hg_drain_minor_routed, hg_drain_minor_both,
+        hg_drain_full,  hg_drain_full_parallel,  hg_drain_full_routed,  hg_drain_full_both};
+    while (loop[w->trace->full * 4 + w->routed * 2 + w->parallel](w))
+        ;
+}
+
+void hg_trace_again(struct hg_worker *w, uintptr_t object, uintptr_t promote)
+{
+    hg_visit_object_slots(w, object, promote, w->routed);
+}
+
+void hg_worker_visitor(struct hg_worker *worker)
+{
+    worker->visitor.slot = hg_visit_slot;
+}
+
+/* The slots of dirty cards; a type that is traced by callback is visited whole. */
+static void hg_trace_cards(struct hg_worker *w, uintptr_t object, uint64_t header)
+{
+    const bool routed = w->routed;
+    const uintptr_t promote = HG_TAG_PROMOTE;
+    const struct hg_type *type = &w->types[hg_header_type(header)];
+    size_t size = hg_object_size(object, header, type), at = object;
+    bool callback = type->tier >= HG_TIER_CALLBACK;
+    bool array = type->fixed == 0 && type->element == sizeof(void *) && type->element_bitmap == 1;
+    struct hg_card_walk walk;
+    hg_cards_begin(&walk, object, size);
+    bool dirty = false;
+    while ((at = hg_cards_next(&walk)) != 0) {
+        dirty = true;
+        for (int i = 0; i < 2 && !callback; i++, at += sizeof(void *))
+            if (at + sizeof(void *) <= object + size && (array || hg_is_slot(type, at - object)))
+                HG_PUSH_SLOT((void **)at);
+    }
+    if (dirty && callback)
+        hg_trace_callback(w, object, header, type, promote);
+}
+
+/* Slots of an old object of the remembered set, or those of its dirty cards. */
+void hg_trace_remembered(struct hg_worker *w, uintptr_t object)
+{
+    uint64_t *at = hearth_header_of((void *)object);
+    uint64_t header = __atomic_load_n(at, __ATOMIC_RELAXED);
+    if (header & HEARTH_OBJECT_CARDS) {
+        hg_trace_cards(w, object, header);
+        header = __atomic_load_n(at, __ATOMIC_RELAXED);
+        __atomic_store_n(at, header & ~(uint64_t)HEARTH_OBJECT_DIRTY, __ATOMIC_RELAXED);
+    } else {
+        __atomic_store_n(at, header & ~(uint64_t)HEARTH_OBJECT_REMEMBERED, __ATOMIC_RELAXED);
+        hg_trace_slots(w, object, header, HG_TAG_PROMOTE, w->routed);
+    }
+}

@@ -1,0 +1,79 @@
+/* gc/trace.h - marking everything that is reachable, in parallel, node by node.
+ *
+ * A worker owns a fixed stack of references; what does not fit goes to batches (mailbox.h). In mode
+ * `local` it traces only objects of the node it acts for: references to other nodes are collected
+ * per node and sent in batches. When it has nothing left it takes work of its own node, then acts for the
+ * nearest node that has some (thief mode), and returns to its own as soon as that has work.
+ * World stopped throughout. Node: a worker's stack and buffers lie on its home node. */
+#ifndef HEARTH_GC_TRACE_H
+#define HEARTH_GC_TRACE_H
+
+#include "gc/heap.h"
+#include "gc/mailbox.h"
+
+enum {
+    HG_TAG_PROMOTE = 1,    /* found in an old object                                        */
+    HG_TAG_REMEMBERED = 2, /* an old object of a remembered set: visit its slots            */
+    HG_TAG_SLICE = 4,      /* a large array: go on with its next slice                      */
+    HG_TAGS = 15
+};
+
+enum {
+    HG_STACK = 32768,     /* references on a worker's own stack                            */
+    HG_SLICE = 1024,      /* slots of a large array visited at a time                      */
+    HG_TICK = 512,        /* objects between looks at the other workers                    */
+    HG_WORKERS_MAX = 256, /* as many as the crew has                                       */
+    HG_HELP_AFTER = 16384 /* objects traced alone before helpers are called: about 0.3 ms  */
+};
+
+struct hg_trace;
+
+struct hg_worker {
+    hearth_visitor visitor; /* first: trace callbacks get it                             */
+    struct hg_trace *trace;
+    uintptr_t *stack;
+    size_t top;
+    uintptr_t base, bytes; /* of the windows                                            */
+    unsigned shift;
+    int number;
+    int home;          /* node it is bound to                                       */
+    int acting;        /* node it traces for now                                    */
+    bool routed;       /* references to other nodes are sent                        */
+    bool set_old;      /* write HEARTH_OBJECT_OLD                                   */
+    bool parallel;     /* others may mark at the same time                          */
+    uint8_t old;       /* the mark of old objects                                   */
+    uintptr_t promote; /* tag for slots of the object being traced (callbacks)      */
+    const struct hg_type *types;
+    const hearth_object_model *model;
+    struct hg_batch *out[HT_MAX_NODES]; /* being filled for other nodes                          */
+    uint64_t traced, local; /* objects marked; of them while acting for its home         */
+    uint64_t sent, stolen;
+    uint64_t node_local[HT_MAX_NODES], node_remote[HT_MAX_NODES];
+    uint64_t last_traced; /* at the last change of `acting`                            */
+};
+
+struct hg_trace {
+    hearth_heap *heap;
+    struct hg_mail mail;
+    struct hg_worker *worker[HG_WORKERS_MAX];
+    const uint8_t *next; /* marks.next                                                */
+    bool full;
+    bool open; /* helpers may come                                          */
+    bool lost; /* a reference was dropped for want of memory (atomic)       */
+    int depth; /* of the prefetch ring                                      */
+};
+
+hearth_status hg_trace_create(struct hg_trace **out, hearth_heap *heap);
+void hg_trace_destroy(struct hg_trace *trace);
+
+/* Begin: marks have been turned. Returns worker 0, for pushing roots. */
+struct hg_worker *hg_trace_begin(struct hg_trace *trace, bool full, int node);
+/* A root, or a reference found in old memory (tags HG_TAG_PROMOTE); also REMEMBERED objects. */
+void hg_trace_push(struct hg_worker *worker, uintptr_t object, uintptr_t tags);
+/* Trace until nothing is left; adds the counts to *collection. */
+void hg_trace_finish(struct hg_trace *trace, hearth_collection *collection);
+
+/* Visit every slot of one object through a visitor: for the verifier and the interface. */
+void hg_visit_object(hearth_heap *heap, uintptr_t object, hearth_visitor *visitor);
+
+#endif

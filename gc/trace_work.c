@@ -1,0 +1,322 @@
+/* gc/trace_work.c - handing work between workers and nodes, calling helpers, beginning and ending.
+ *
+ * Invariant: a reference pushed is on some worker's stack or ring, in an outgoing buffer of a busy
+ * worker, or in a posted batch; so no work is left exactly when mail.work is 0. A worker empties its
+ * outgoing buffers before it goes idle. If a batch can not be had, references are dropped and
+ * `lost` is set: the heap is then searched for marked objects with unmarked children. */
+#include "gc/trace_work.h"
+
+#include <string.h>
+
+#include "alloc/meta.h"
+#include "gc/crew.h"
+#include "gc/slots.h"
+#include "topology/error.h"
+#include "topology/os.h"
+
+static void hg_flush(struct hg_worker *w, int node)
+{
+    struct hg_batch *batch = w->out[node];
+    if (batch == NULL)
+        return;
+    w->out[node] = NULL;
+    w->sent += batch->count;
+    hg_mail_post(&w->trace->mail, node, batch, true);
+}
+
+void hg_send(struct hg_worker *w, int node, uintptr_t entry)
+{
+    struct hg_batch *batch = w->out[node];
+    if (batch == NULL) {
+        batch = w->out[node] = hg_batch_take(&w->trace->mail, node);
+        if (batch == NULL) { /* no memory: trace it here, if there is room, else search later */
+            if (w->top < HG_STACK)
+                w->stack[w->top++] = entry;
+            else
+                __atomic_store_n(&w->trace->lost, true, __ATOMIC_RELAXED);
+            return;
+        }
+    }
+    batch->entry[batch->count++] = entry;
+    if (batch->count == HG_BATCH)
+        hg_flush(w, node);
+}
+
+/* Move the `count` oldest references to shared batches. */
+static bool hg_share(struct hg_worker *w, size_t count)
+{
+    struct hg_trace *trace = w->trace;
+    size_t moved = 0;
+    while (moved < count) {
+        struct hg_batch *batch = hg_batch_take(&trace->mail, w->acting);
+        if (batch == NULL)
+            break;
+        size_t n = count - moved < HG_BATCH ? count - moved : HG_BATCH;
+        memcpy(batch->entry, w->stack + moved, n * sizeof *batch->entry);
+        batch->count = (uint32_t)n;
+        moved += n;
+        hg_mail_post(&trace->mail, w->acting, batch, false);
+    }
+    w->top -= moved;
+    memmove(w->stack, w->stack + moved, w->top * sizeof *w->stack);
+    return moved != 0;
+}
+
+void hg_spill(struct hg_worker *w)
+{
+    if (!hg_share(w, HG_STACK / 2)) {
+        w->top -= HG_STACK / 2;
+        __atomic_store_n(&w->trace->lost, true, __ATOMIC_RELAXED);
+    }
+}
+
+bool hg_trace_tick(struct hg_worker *w, bool parallel)
+{
+    struct hg_trace *trace = w->trace;
+    struct hg_crew *crew = trace->heap->crew;
+    if (!parallel) {
+        if (crew->size == 0 || w->traced < HG_HELP_AFTER ||
+            (w->top < 256 && hg_mail_pending(&trace->mail) == 0))
+            return false;
+        trace->open = true;
+        w->parallel = true; /* before anybody can come */
+        hg_crew_call(crew, crew->size);
+        return true;
+    }
+    if (w->top >= 64 && __atomic_load_n(&trace->mail.sleepers, __ATOMIC_RELAXED) != 0 &&
+        hg_mail_pending(&trace->mail) == 0)
+        hg_share(w, w->top / 2 < HG_BATCH ? w->top / 2 : HG_BATCH);
+    return false;
+}
+
+/* Count what was traced since `acting` last changed. */
+static void hg_settle(struct hg_worker *w)
+{
+    uint64_t traced = w->traced - w->last_traced;
+    w->last_traced = w->traced;
+    if (w->acting == w->home) {
+        w->local += traced;
+        w->node_local[w->acting] += traced;
+    } else {
+        w->node_remote[w->acting] += traced;
+    }
+}
+
+static void hg_act_for(struct hg_worker *w, int node)
+{
+    if (w->acting == node)
+        return;
+    hg_settle(w);
+    w->acting = node;
+}
+
+/* Take a batch: of the home node, else of the nearest that has one. The stack is empty. */
+static bool hg_take(struct hg_worker *w)
+{
+    struct hg_trace *trace = w->trace;
+    const struct ht_node *home = &trace->heap->topology->node[w->home];
+    for (int i = 0; i < trace->mail.nodes; i++) {
+        int node = trace->mail.nodes == 1 ? 0 : home->order[i];
+        struct hg_batch *batch = hg_mail_fetch(&trace->mail, node);
+        if (batch == NULL)
+            continue;
+        if (w->routed) {
+            hg_act_for(w, node);
+            w->stolen += i > 0;
+        }
+        memcpy(w->stack, batch->entry, batch->count * sizeof *batch->entry);
+        w->top = batch->count;
+        hg_batch_give(&trace->mail, batch);
+        return true;
+    }
+    return false;
+}
+
+/* Trace until all work of all workers is done. The worker is busy. */
+static void hg_work(struct hg_worker *w)
+{
+    struct hg_trace *trace = w->trace;
+    for (;;) {
+        hg_trace_drain(w);
+        for (int n = 0; w->routed && n < trace->mail.nodes; n++)
+            hg_flush(w, n);
+        if (w->top > 0 || hg_take(w)) /* hg_send may have kept some */
+            continue;
+        if (!hg_mail_idle(&trace->mail))
+            return;
+    }
+}
+
+static struct hg_worker *hg_worker_get(struct hg_trace *trace, int number, int home)
+{
+    struct hg_worker *w = trace->worker[number];
+    struct ha_windows *windows = trace->heap->space.windows;
+    if (w == NULL) {
+        w = ha_meta_take(windows, home, sizeof *w);
+        if (w == NULL)
+            return NULL;
+        memset(w, 0, sizeof *w);
+        w->stack = ha_meta_take(windows, home, HG_STACK * sizeof *w->stack);
+        if (w->stack == NULL) {
+            ha_meta_give(windows, home, w, sizeof *w);
+            return NULL;
+        }
+        w->trace = trace;
+        w->number = number;
+        w->home = home;
+        hg_worker_visitor(w);
+        trace->worker[number] = w;
+    }
+    return w;
+}
+
+/* Reset the counters and copy what the loop reads often. */
+static void hg_worker_prepare(struct hg_worker *w, int home, bool parallel)
+{
+    hearth_heap *heap = w->trace->heap;
+    const struct ha_windows *windows = heap->space.windows;
+    w->base = windows->base;
+    w->bytes = windows->bytes;
+    w->shift = windows->shift;
+    w->routed = w->trace->mail.nodes > 1;
+    w->home = home;
+    w->acting = w->routed ? home : 0;
+    w->parallel = parallel;
+    w->set_old = heap->marks.set_old;
+    w->old = heap->marks.old;
+    w->types = heap->types.row;
+    w->model = &heap->types.model;
+    w->top = 0;
+    w->traced = w->local = w->sent = w->stolen = w->last_traced = 0;
+    memset(w->node_local, 0, sizeof w->node_local);
+    memset(w->node_remote, 0, sizeof w->node_remote);
+}
+
+/* A helper's part of the phase. */
+static void hg_help(void *data, int number)
+{
+    struct hg_trace *trace = data;
+    if (!hg_mail_join(&trace->mail))
+        return;
+    int home = hg_crew_node(trace->heap->crew, number);
+    struct hg_worker *w = hg_worker_get(trace, number, home);
+    if (w == NULL) { /* no memory for a stack: the others do it */
+        while (hg_mail_idle(&trace->mail))
+            ;
+        return;
+    }
+    hg_worker_prepare(w, home, true);
+    w->promote = 1; /* took part */
+    hg_work(w);
+}
+
+hearth_status hg_trace_create(struct hg_trace **out, hearth_heap *heap)
+{
+    struct hg_trace *trace = ht_os_alloc(sizeof *trace);
+    if (trace == NULL)
+        return ht_fail(HEARTH_ENOMEM, "no memory for the tracer");
+    trace->heap = heap;
+    trace->depth = (int)heap->options.prefetch < 1 ? 1 : (int)heap->options.prefetch;
+    trace->next = heap->marks.next;
+    bool local = heap->space.nodes > 1 && heap->options.mode != HT_MODE_PLACE;
+    hearth_status status =
+        hg_mail_init(&trace->mail, heap->space.windows, local ? heap->space.nodes : 1);
+    if (status == HEARTH_OK && hg_worker_get(trace, 0, 0) == NULL)
+        status = ht_fail(HEARTH_ENOMEM, "no memory for the mark stack");
+    if (status != HEARTH_OK) {
+        hg_trace_destroy(trace);
+        return status;
+    }
+    *out = trace;
+    return HEARTH_OK;
+}
+
+void hg_trace_destroy(struct hg_trace *trace)
+{
+    if (trace == NULL)
+        return;
+    struct ha_windows *windows = trace->heap->space.windows;
+    for (int i = 0; i < HG_WORKERS_MAX; i++) {
+        struct hg_worker *w = trace->worker[i];
+        if (w == NULL)
+            continue;
+        int node = ha_node_of(windows, (uintptr_t)w);
+        ha_meta_give(windows, node, w->stack, HG_STACK * sizeof *w->stack);
+        ha_meta_give(windows, node, w, sizeof *w);
+    }
+    hg_mail_destroy(&trace->mail);
+    ht_os_free(trace);
+}
+
+struct hg_worker *hg_trace_begin(struct hg_trace *trace, bool full, int node)
+{
+    trace->full = full;
+    trace->open = false;
+    trace->lost = false;
+    for (int i = 1; i < HG_WORKERS_MAX; i++)
+        if (trace->worker[i] != NULL)
+            trace->worker[i]->promote = 0;
+    for (int n = 0; n < trace->mail.nodes; n++)
+        trace->mail.queue[n]->received = 0;
+    trace->mail.work = (uint64_t)1 << 32; /* worker 0 is busy */
+    hg_crew_open(trace->heap->crew, hg_help, trace);
+    struct hg_worker *w = trace->worker[0];
+    hg_worker_prepare(w, node, false);
+    return w;
+}
+
+static void hg_sum(struct hg_trace *trace, struct hg_worker *w, hearth_collection *collection)
+{
+    struct hg_stats *stats = &trace->heap->stats;
+    hg_settle(w);
+    collection->objects_traced += w->traced;
+    collection->local += w->local;
+    collection->sent += w->sent;
+    collection->stolen += w->stolen;
+    collection->workers++;
+    for (int n = 0; n < trace->mail.nodes; n++) {
+        stats->node_local[n] += w->node_local[n];
+        stats->node_remote[n] += w->node_remote[n];
+    }
+}
+
+/* References were dropped: visit the slots of every marked object again, worker 0 alone. */
+static void hg_rescan_object(void *data, uintptr_t object, uint8_t mark)
+{
+    struct hg_worker *w = data;
+    const struct hg_marks *marks = &w->trace->heap->marks;
+    if ((mark != marks->old && mark != marks->gen1) || ha_block_of(object)->kind == HA_LEAF)
+        return;
+    hg_trace_again(w, object, mark == marks->old ? HG_TAG_PROMOTE : 0);
+    if (w->top > HG_STACK / 2) {
+        hg_work(w);
+        w->trace->mail.work = (uint64_t)1 << 32;
+    }
+}
+
+static void hg_rescan(struct hg_trace *trace)
+{
+    struct hg_worker *w = trace->worker[0];
+    hg_settle(w);
+    w->parallel = true; /* no helpers are called again */
+    while (trace->lost) {
+        trace->lost = false;
+        trace->mail.work = (uint64_t)1 << 32;
+        hg_walk_marked(trace->heap, hg_rescan_object, w);
+        hg_work(w);
+    }
+}
+
+void hg_trace_finish(struct hg_trace *trace, hearth_collection *collection)
+{
+    struct hg_worker *w = trace->worker[0];
+    hg_work(w);
+    hg_crew_close(trace->heap->crew);
+    hg_rescan(trace);
+    hg_sum(trace, w, collection);
+    for (int i = 1; i < HG_WORKERS_MAX; i++)
+        if (trace->worker[i] != NULL && trace->worker[i]->promote)
+            hg_sum(trace, trace->worker[i], collection);
+    for (int n = 0; n < trace->mail.nodes; n++)
+        trace->heap->stats.node_received[n] += trace->mail.queue[n]->received;
+}

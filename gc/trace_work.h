@@ -1,0 +1,21 @@
+/* gc/trace_work.h - what the marking loop (trace.c) and the work distribution (trace_work.c) ask of
+ * each other. Internal to tracing. */
+#ifndef HEARTH_GC_TRACE_WORK_H
+#define HEARTH_GC_TRACE_WORK_H
+
+#include "gc/trace.h"
+
+/* Send a tagged reference to another node's inbox (buffered). */
+void hg_send(struct hg_worker *worker, int node, uintptr_t entry);
+/* The stack is full: move its older half to shared batches. */
+void hg_spill(struct hg_worker *worker);
+/* Look at the other workers; true: leave the loop, because helpers were called or a thief goes home. */
+bool hg_trace_tick(struct hg_worker *worker, bool parallel);
+/* Trace until the worker's stack is empty. */
+void hg_trace_drain(struct hg_worker *worker);
+/* Visit the slots of an object that is marked already. */
+void hg_trace_again(struct hg_worker *worker, uintptr_t object, uintptr_t promote);
+void hg_trace_remembered(struct hg_worker *worker, uintptr_t object);
+void hg_worker_visitor(struct hg_worker *worker);
+
+#endif
