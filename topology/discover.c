@@ -2,8 +2,8 @@
  *
  * A node is used when the process may allocate on it and it has memory. The nodes used are numbered
  * from 0 in the order of the system's numbers, which may be sparse. Every CPU number, allowed or
- * not, has a nearest used node: its own one, or the nearest to its own by distance, or (hwloc drops
- * nodes without memory) the one the kernel or the tree of packages calls nearest.
+ * not, has a nearest used node: its own one; or the nearest to its own by distance; or, where the
+ * description has no node for it, the one the kernel or the tree of packages calls nearest.
  *
  * Invariant: see topology.h; ht_topology_check states it in full and is run on every new topology.
  * Lock order: none. The result is immutable; it lies on the creating thread's node and is read by

@@ -216,7 +216,7 @@ size_t ht_machine_l2(const struct ht_machine *machine)
     return bytes > 0 ? (size_t)bytes : 0;
 }
 
-/* libnuma still names the node of a CPU when that node has no memory and hwloc has dropped it. */
+/* libnuma names the node of every CPU, also where hwloc has left the node out. */
 static int ht_nearest_by_kernel(const struct ht_machine *machine, int cpu)
 {
     int from = numa_available() >= 0 ? numa_node_of_cpu(cpu) : -1;
