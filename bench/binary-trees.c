@@ -3,7 +3,7 @@
  *
  * Builds bottom-up, walks and drops a stretch tree of depth 19; then, with a tree of depth 18 alive,
  * 2^(22-d) trees of each depth d = 4, 6, ... 18. Every tree is walked and its nodes counted. Scale
- * multiplies the number of trees, not their depth (at least one of each depth): scale 1 is 69 million
+ * multiplies the number of trees, not their depth (at least one of each depth): scale 1 is 68 million
  * nodes. The node is GCBench's of 24 bytes, not the original's of two references, so that all
  * systems spend the same 32 bytes on it.
  *

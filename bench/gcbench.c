@@ -3,7 +3,7 @@
  * With a tree of depth 16 and an array of 500,000 doubles alive all the time, builds and drops
  * temporary trees of depth 4, 6, ... 16, as many of each as make up the nodes of two trees of depth
  * 18: first top-down (stores into existing nodes), then bottom-up (into fresh ones). Scale 1 does that
- * five times: 73 million nodes. The original's first step, a "stretch tree" of depth 18, is left
+ * five times: 74 million nodes. The original's first step, a "stretch tree" of depth 18, is left
  * out: it alone would set the live size, and the rest would run in a heap more roomy than it says.
  *
  * With GARBAGE defined (bench/gcbench-holes.c) a buffer of 0 to 36 words is made and forgotten before

@@ -2,8 +2,7 @@
  * allocation and barrier, a fixed heap.
  *
  * The heap's limit and its least budget are both the size asked for, as -Xms and -Xmx are set equal for
- * a Java program; everything else is hearth's default, or HEARTH_OPTIONS from the environment. Data
- * comes from the inline allocator when it is small; 0 and more elements are one type.
+ * a Java program; everything else is hearth's default, or HEARTH_OPTIONS from the environment.
  *
  * Invariant: a thread's mutator is used by that thread only. Where threads and objects are placed is
  * hearth's default: memory of the node a thread runs on. */
