@@ -91,7 +91,7 @@ static inline void fixture_remove(char *directory)
 /* Write a file below the directory, making the directories on its way. */
 static inline void fixture_write(const char *directory, const char *name, const char *text)
 {
-    char path[PATH_MAX];
+    char path[2 * PATH_MAX];
     FILE *file;
 
     snprintf(path, sizeof(path), "%s/%s", directory, name);
