@@ -273,8 +273,8 @@ END_TEST
 
 /* --- failures --------------------------------------------------------------------------------- */
 
-/* Make the n-th call of the kind fail, and in odd rounds all later ones too, for n = 1, 2, ... until
- * creation succeeds; the number of the call that did it. */
+/* Make the n-th call of the kind fail, and in odd rounds all later ones too, for n = 1, 2, ...
+ * until creation succeeds; the number of the call that did it. */
 static int fail_each_call(enum ht_fault kind, hearth_status expected,
                           const struct hearth_options *options, bool sticky)
 {
