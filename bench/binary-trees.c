@@ -1,14 +1,14 @@
-/* bench/binary-trees.c - the binary-trees program of the Computer Language Benchmarks Game, depth 18,
- * once per thread.
+/* bench/binary-trees.c - the binary-trees program of the Computer Language Benchmarks Game, depth
+ * 18, once per thread.
  *
- * Builds bottom-up, walks and drops a stretch tree of depth 19; then, with a tree of depth 18 alive,
- * 2^(22-d) trees of each depth d = 4, 6, ... 18. Every tree is walked and its nodes counted. Scale
- * multiplies the number of trees, not their depth (at least one of each depth): scale 1 is 68 million
- * nodes. The node is GCBench's of 24 bytes, not the original's of two references, so that all
- * systems spend the same 32 bytes on it.
+ * Builds bottom-up, walks and drops a stretch tree of depth 19; then, with a tree of depth 18
+ * alive, 2^(22-d) trees of each depth d = 4, 6, ... 18. Every tree is walked and its nodes
+ * counted. Scale multiplies the number of trees, not their depth (at least one of each depth):
+ * scale 1 is 68 million nodes. The node is GCBench's of 24 bytes, not the original's of two
+ * references, so that all systems spend the same 32 bytes on it.
  *
- * Invariant: every count is checked against 2^(d+1) - 1; the checksum is their sum. Each thread owns
- * its trees. */
+ * Invariant: every count is checked against 2^(d+1) - 1; the checksum is their sum. Each thread
+ * owns its trees. */
 #define WORKLOAD "binary-trees"
 
 #include "bench/tree.h"
@@ -59,7 +59,7 @@ static void temporary_trees(sys_thread m, struct worker *worker, int depth, uint
     worker->allocations += count * tree_size(depth);
 }
 
-/* The stretch tree alone: one node more than the long-lived tree and a temporary one of depth 18. */
+/* The stretch tree alone: one node more than the long-lived tree and a temporary one together. */
 static size_t workload_live_bytes(void)
 {
     return tree_size(DEPTH + 1) * NODE_CELL;

@@ -1,8 +1,8 @@
 # bench/compare.awk - medians, bars and reports for bench/compare.sh.
 #
-# Reads the list of cases (name workload system threads heap-x options) and the raw runs (name, round,
-# percent of the machine that others used, JSON line; separated by tabs). Prints tables, writes them
-# as Markdown and everything as JSON. Exit status 1 if strict and a bar is missed.
+# Reads the list of cases (name workload system threads heap-x options) and the raw runs (name,
+# round, percent of the machine that others used, JSON line; separated by tabs). Prints tables,
+# writes them as Markdown and everything as JSON. Exit status 1 if strict and a bar is missed.
 
 function get(line, key,    text) {
     if (!match(line, "\"" key "\":(\"[^\"]*\"|[-+0-9.e]+)"))

@@ -1,13 +1,14 @@
 #!/bin/sh
-# bench/compare.sh - measures every workload on every system against the bars that hearth must reach.
+# bench/compare.sh - measures every workload on every system against the bars that hearth must
+# reach.
 #
 #   bench/compare.sh [--quick] [--strict]
 #
 # Runs all cases in turns, hearth's own three times a round and the others once; every second round
-# backwards, so that a drift of the machine meets all systems alike. Takes medians of CPU seconds. A run
-# during which other programs used the CPUs is repeated; what stays busy is reported. Writes
-# results.md and results.json next to the programs (quick.md and quick.json with --quick, which checks
-# that all works and measures nothing).
+# backwards, so that a drift of the machine meets all systems alike. Takes medians of CPU seconds.
+# A run during which other programs used the CPUs is repeated; what stays busy is reported. Writes
+# results.md and results.json next to the programs (quick.md and quick.json with --quick, which
+# checks that all works and measures nothing).
 #
 #   --quick    one round of a tenth of the work, nothing repeated
 #   --strict   exit status 1 if a bar is missed
@@ -51,8 +52,8 @@ add() {
     echo "$*" >>"$scratch/cases"
 }
 
-# hearth against itself: what is compared stands close together, and runs several times a round, because
-# a few percent decide.
+# hearth against itself: what is compared stands close together, and runs several times a round,
+# because a few percent decide.
 hearth_cases() {
     add "$1/hearth" "$1" hearth 1 2 -
     add "$1/fake" "$1" hearth 1 2 fake-nodes=2
@@ -134,8 +135,10 @@ while [ "$round" -le "$rounds" ]; do
     number=0
     while read -r name workload system threads heap options; do
         number=$((number + 1))
-        [ ! -t 2 ] ||
-            printf '\r\033[Kround %d of %d, %d of %d: %s' "$round" "$rounds" $number "$count" "$name" >&2
+        if [ -t 2 ]; then
+            printf '\r\033[Kround %d of %d, %d of %d: %s' "$round" "$rounds" $number "$count" \
+                "$name" >&2
+        fi
         measure "$name" "$workload" "$system" "$threads" "$heap" "$options" </dev/null
     done <"$order"
     round=$((round + 1))

@@ -1,9 +1,9 @@
 /* bench/driver.h - main() of every benchmark program: threads, timing, and the result.
  *
- * Included once, by the workload, which names itself by WORKLOAD and defines the three functions declared
- * here. Each thread
- * does its own copy of the work; thread 0 is the main thread, so that a program of one thread stays
- * one for its C library. The heap is heap_x times the live size of one copy, times the threads.
+ * Included once, by the workload, which names itself by WORKLOAD and defines the three functions
+ * declared here. Each thread does its own copy of the work; thread 0 is the main thread, so that a
+ * program of one thread stays one for its C library. The heap is heap_x times the live size of one
+ * copy, times the threads.
  *
  * Invariant: no thread is attached when the system is stopped and the result is taken. Lock order:
  * none. Nothing here is placed on nodes: threads run where the operating system puts them, and the

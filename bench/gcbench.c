@@ -1,16 +1,18 @@
 /* bench/gcbench.c - GCBench (John Ellis and Pete Kovac, 1997; Hans Boehm), once per thread.
  *
  * With a tree of depth 16 and an array of 500,000 doubles alive all the time, builds and drops
- * temporary trees of depth 4, 6, ... 16, as many of each as make up the nodes of two trees of depth
- * 18: first top-down (stores into existing nodes), then bottom-up (into fresh ones). Scale 1 does that
- * five times: 74 million nodes. The original's first step, a "stretch tree" of depth 18, is left
- * out: it alone would set the live size, and the rest would run in a heap more roomy than it says.
+ * temporary trees of depth 4, 6, ... 16, as many of each as make up the nodes of two trees of
+ * depth 18: first top-down (stores into existing nodes), then bottom-up (into fresh ones). Scale 1
+ * does that five times: 74 million nodes. The original's first step, a "stretch tree" of depth 18,
+ * is left out: it alone would set the live size, and the rest would run in a heap more roomy than
+ * it says.
  *
- * With GARBAGE defined (bench/gcbench-holes.c) a buffer of 0 to 36 words is made and forgotten before
- * every node but the roots and the leaves of bottom-up trees, so that nodes do not lie side by side.
+ * With GARBAGE defined (bench/gcbench-holes.c) a buffer of 0 to 36 words is made and forgotten
+ * before every node but the roots and the leaves of bottom-up trees, so that nodes do not lie side
+ * by side.
  *
- * The long-lived tree and array are checked at the end, temporary trees by sample (one in 16 of each
- * depth); the checksum sums what was found.
+ * The long-lived tree and array are checked at the end, temporary trees by sample (one in 16 of
+ * each depth); the checksum sums what was found.
  *
  * Invariant: every node's i is 0 and its j its height. Each thread owns its trees. */
 #ifndef WORKLOAD

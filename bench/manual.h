@@ -1,7 +1,7 @@
 /* bench/manual.h - the adapter of an allocator whose memory the program frees by hand.
  *
- * The including header defines manual_alloc(size) and manual_free(pointer). Objects are zeroed after
- * they are allocated, inline; buffers are not.
+ * The including header defines manual_alloc(size) and manual_free(pointer). Objects are zeroed
+ * after they are allocated, inline; buffers are not.
  *
  * Invariant: the program frees each object once. Locks and nodes are the allocator's own affair. */
 #ifndef HEARTH_BENCH_MANUAL_H

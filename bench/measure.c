@@ -105,8 +105,8 @@ double measure_pause_ms(double percent)
     return (double)pauses[rank < count ? rank : count - 1] * 1e-6;
 }
 
-/* _exit: other threads may be at work, and the system under test may hold locks that its exit handlers
- * want. */
+/* _exit: other threads may be at work, and the system under test may hold locks that its exit
+ * handlers want. */
 void bench_fail(int code, const char *format, ...)
 {
     char text[512];

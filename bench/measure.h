@@ -1,8 +1,8 @@
 /* bench/measure.h - clocks, memory and pauses of the running program, and how it gives up.
  *
- * Invariant: the figures are of the whole process: CPU seconds count every thread, also a system's own
- * workers, from the start of the program. Lock order: none; measure_pause is called by one thread at
- * a time. No node owns anything here. */
+ * Invariant: the figures are of the whole process: CPU seconds count every thread, also a system's
+ * own workers, from the start of the program. Lock order: none; measure_pause is called by one
+ * thread at a time. No node owns anything here. */
 #ifndef HEARTH_BENCH_MEASURE_H
 #define HEARTH_BENCH_MEASURE_H
 

@@ -1,8 +1,8 @@
-/* bench/plain.h - what adapters of systems without precise roots, barriers or nodes share: frames that are
- * plain local variables, stores that are plain stores.
+/* bench/plain.h - what adapters of systems without precise roots, barriers or nodes share: frames
+ * that are plain local variables, stores that are plain stores.
  *
- * Invariant: a frame's references are on the C stack or in registers, where a conservative collector
- * finds them; a compiler may drop a frame that nobody reads. */
+ * Invariant: a frame's references are on the C stack or in registers, where a conservative
+ * collector finds them; a compiler may drop a frame that nobody reads. */
 #ifndef HEARTH_BENCH_PLAIN_H
 #define HEARTH_BENCH_PLAIN_H
 

@@ -1,7 +1,7 @@
 /* bench/report.h - what a run found, and printing it.
  *
- * Invariant: every key of the JSON line is always there, in the same order, and the line is the first
- * of standard output. MB are 10^6 bytes. */
+ * Invariant: every key of the JSON line is always there, in the same order, and the line is the
+ * first of standard output. MB are 10^6 bytes. */
 #ifndef HEARTH_BENCH_REPORT_H
 #define HEARTH_BENCH_REPORT_H
 

@@ -1,11 +1,12 @@
 #!/bin/sh
-# bench/run.sh - the main job: GCBench on all allowed nodes with hearth, compared with bdwgc and mimalloc.
+# bench/run.sh - the main job: GCBench on all allowed nodes with hearth, compared with bdwgc and
+# mimalloc.
 #
 #   bench/run.sh
 #
-# One thread per usable CPU, each with its own copy of the work, in a heap of twice what is live. The
-# three systems run one after another; the summary compares them. About 20 seconds; bdwgc or mimalloc
-# is stopped after a minute.
+# One thread per usable CPU, each with its own copy of the work, in a heap of twice what is live.
+# The three systems run one after another; the summary compares them. About 20 seconds; bdwgc or
+# mimalloc is stopped after a minute.
 #
 #   SCALE=f              how much work (default 3: some seconds for each system)
 #   THREADS=n            threads (default all: as many as CPUs may be used)

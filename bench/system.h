@@ -6,11 +6,11 @@
  * Adapter functions are static inline, so that the compiler sees the system's own inline fast paths
  * with constant sizes, as it would in a program written for that system.
  *
- * The contract is the same for all systems: sys_new gives zeroed memory, because the workloads read
- * fields they never wrote; sys_new_buffer gives memory of any contents, because they do not (a system
- * that can only give zeroed memory pays for it). References are held in frames across every call that
- * allocates and are stored through sys_store; memory that is freed by hand is freed by sys_free.
- * Whatever a system has no use for is a no-op there and costs nothing.
+ * The contract is the same for all systems: sys_new gives zeroed memory, because the workloads
+ * read fields they never wrote; sys_new_buffer gives memory of any contents, because they do not
+ * (a system that can only give zeroed memory pays for it). References are held in frames across
+ * every call that allocates and are stored through sys_store; memory that is freed by hand is
+ * freed by sys_free. Whatever a system has no use for is a no-op there and costs nothing.
  *
  * An adapter defines:
  *

@@ -1,7 +1,7 @@
 /* bench/tree.h - the node that the workloads build trees of.
  *
- * 24 bytes: two references and two integers, as in GCBench. It fills a 32-byte cell in hearth, bdwgc,
- * glibc and mimalloc alike, so live sizes are counted in cells of 32 bytes.
+ * 24 bytes: two references and two integers, as in GCBench. It fills a 32-byte cell in hearth,
+ * bdwgc, glibc and mimalloc alike, so live sizes are counted in cells of 32 bytes.
  *
  * Invariant: a leaf has no children, every other node two. A tree belongs to the thread that built
  * it. */

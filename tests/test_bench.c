@@ -1,9 +1,9 @@
-/* tests/test_bench.c - the benchmark programs: all systems do the same work, the result line is complete,
- * bad arguments are refused.
+/* tests/test_bench.c - the benchmark programs: all systems do the same work, the result line is
+ * complete, bad arguments are refused.
  *
- * Runs every built program <workload>-<system> of the directory HEARTH_BENCH_DIR (default build/bench)
- * with very little work. If the directory does not exist the tests say so and pass: the programs are
- * a target of their own.
+ * Runs every built program <workload>-<system> of the directory HEARTH_BENCH_DIR (default
+ * build/bench) with very little work. If the directory does not exist the tests say so and pass:
+ * the programs are a target of their own.
  *
  * Invariant: the programs run as separate processes with their output in pipes, one at a time. */
 #define _GNU_SOURCE 1

@@ -1,9 +1,9 @@
 /* bench/systems/arena.h - bump allocation, freed a tree at a time: the floor for any allocator.
  *
- * A thread's arena is a list of chunks. Allocation bumps a cursor in the present chunk; a region is a
- * mark (chunk, cursor) to go back to. Chunks stay for reuse until the thread detaches. Objects are
- * 16-byte aligned, as in the other systems, so that a node takes the same cache lines; they are zeroed
- * inline, because a reused chunk is not zero.
+ * A thread's arena is a list of chunks. Allocation bumps a cursor in the present chunk; a region
+ * is a mark (chunk, cursor) to go back to. Chunks stay for reuse until the thread detaches.
+ * Objects are 16-byte aligned, as in the other systems, so that a node takes the same cache lines;
+ * they are zeroed inline, because a reused chunk is not zero.
  *
  * Invariant: chunks after the present one are unused. An arena belongs to one thread: no locks; its
  * pages lie on the node of the thread that touched them first. */

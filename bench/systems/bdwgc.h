@@ -1,13 +1,15 @@
-/* bench/systems/bdwgc.h - the Boehm-Demers-Weiser conservative collector, as its users would call it.
+/* bench/systems/bdwgc.h - the Boehm-Demers-Weiser conservative collector, as its users would call
+ * it.
  *
- * GC_MALLOC for objects with references, GC_MALLOC_ATOMIC for data, GC_MALLOC_ATOMIC_IGNORE_OFF_PAGE
- * for large data, as its documentation advises; interior pointers are recognised from the stack only;
- * the heap is expanded to its limit at the start; threads are registered by its own pthread_create.
- * Everything else is the library's default: thread-local free lists, the free-space divisor, one
- * marker per CPU (GC_MARKERS=n in the environment changes that).
+ * GC_MALLOC for objects with references, GC_MALLOC_ATOMIC for data,
+ * GC_MALLOC_ATOMIC_IGNORE_OFF_PAGE for large data, as its documentation advises; interior pointers
+ * are recognised from the stack only; the heap is expanded to its limit at the start; threads are
+ * registered by its own pthread_create. Everything else is the library's default: thread-local
+ * free lists, the free-space divisor, one marker per CPU (GC_MARKERS=n in the environment changes
+ * that).
  *
- * Invariant: collection events come with the allocation lock held, so one thread at a time records a
- * pause: from the start of a collection to its end, when the lock is about to be given back. */
+ * Invariant: collection events come with the allocation lock held, so one thread at a time records
+ * a pause: from the start of a collection to its end, when the lock is about to be given back. */
 #ifndef HEARTH_BENCH_SYSTEMS_BDWGC_H
 #define HEARTH_BENCH_SYSTEMS_BDWGC_H
 

@@ -1,11 +1,12 @@
 /* bench/systems/hearth.h - hearth, as a C program would embed it: precise roots in frames, inline
  * allocation and barrier, a fixed heap.
  *
- * The heap's limit and its least budget are both the size asked for, as -Xms and -Xmx are set equal for
- * a Java program; everything else is hearth's default, or HEARTH_OPTIONS from the environment.
+ * The heap's limit and its least budget are both the size asked for, as -Xms and -Xmx are set
+ * equal for a Java program; everything else is hearth's default, or HEARTH_OPTIONS from the
+ * environment.
  *
- * Invariant: a thread's mutator is used by that thread only. Where threads and objects are placed is
- * hearth's default: memory of the node a thread runs on. */
+ * Invariant: a thread's mutator is used by that thread only. Where threads and objects are placed
+ * is hearth's default: memory of the node a thread runs on. */
 #ifndef HEARTH_BENCH_SYSTEMS_HEARTH_H
 #define HEARTH_BENCH_SYSTEMS_HEARTH_H
 
