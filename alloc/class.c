@@ -30,21 +30,24 @@ unsigned ha_class_of(size_t payload)
     return HA_GEOMETRIC + i;
 }
 
+static void ha_class_init(struct ha_class *class, unsigned size_class)
+{
+    memset(class, 0, sizeof *class);
+    class->cell = ha_class_cell(size_class);
+    class->reciprocal = (uint32_t)((((uint64_t)1 << 32) + class->cell - 1) / class->cell);
+    class->cells = (uint16_t)((HA_BLOCK - HEARTH_HEADER) / class->cell);
+    class->stride = (uint16_t)(class->cell / HEARTH_GRANULE);
+    class->end = (uint16_t)(HA_FIRST_GRANULE + class->cells * class->stride);
+    for (unsigned i = 0; i < class->cells; i++) {
+        unsigned granule = HA_FIRST_GRANULE + i * class->stride;
+        class->starts[granule / 64] |= (uint64_t)1 << (granule % 64);
+    }
+}
+
 void ha_classes_init(struct ha_classes *classes)
 {
-    memset(classes, 0, sizeof *classes);
-    for (unsigned c = 0; c < HEARTH_CLASSES; c++) {
-        struct ha_class *class = &classes->of[c];
-        class->cell = ha_class_cell(c);
-        class->reciprocal = (uint32_t)((((uint64_t)1 << 32) + class->cell - 1) / class->cell);
-        class->cells = (uint16_t)((HA_BLOCK - HEARTH_HEADER) / class->cell);
-        class->stride = (uint16_t)(class->cell / HEARTH_GRANULE);
-        class->end = (uint16_t)(HA_FIRST_GRANULE + class->cells * class->stride);
-        for (unsigned i = 0; i < class->cells; i++) {
-            unsigned granule = HA_FIRST_GRANULE + i * class->stride;
-            class->starts[granule / 64] |= (uint64_t)1 << (granule % 64);
-        }
-    }
+    for (unsigned c = 0; c < HEARTH_CLASSES; c++)
+        ha_class_init(&classes->of[c], c);
 }
 
 bool ha_classes_check(const struct ha_classes *classes)
@@ -52,13 +55,12 @@ bool ha_classes_check(const struct ha_classes *classes)
     uint32_t below = 0;
     for (unsigned c = 0; c < HEARTH_CLASSES; c++) {
         const struct ha_class *class = &classes->of[c];
-        unsigned bits = 0;
-        for (unsigned w = 0; w < HA_BLOCK_WORDS; w++)
-            bits += (unsigned)__builtin_popcountll(class->starts[w]);
-        if (class->cell <= below || class->cell % 16 != 0 || bits != class->cells ||
+        struct ha_class right;
+        ha_class_init(&right, c);
+        if (memcmp(class, &right, sizeof right) != 0 || class->cell <= below ||
+            class->cell % 16 != 0 || class->end > HA_BLOCK_GRANULES ||
             ha_class_of(class->cell - HEARTH_HEADER) != c ||
-            (c > 0 && ha_class_of(below - HEARTH_HEADER + 1) != c) ||
-            class->end > HA_BLOCK_GRANULES)
+            (c > 0 && ha_class_of(below - HEARTH_HEADER + 1) != c))
             return false;
         below = class->cell;
     }
