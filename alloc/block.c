@@ -67,16 +67,36 @@ static hearth_status ha_check_meta(const struct ha_block *block)
     return HEARTH_OK;
 }
 
+/* The header's copies of what its size class says. */
+static bool ha_cells_right(const struct ha_block *block)
+{
+    if (block->size_class >= HEARTH_CLASSES || block->cell != ha_class_cell(block->size_class))
+        return false;
+    unsigned cells = (HA_BLOCK - HEARTH_HEADER) / block->cell;
+    return block->cells == cells &&
+           block->end == HA_FIRST_GRANULE + cells * (block->cell / HEARTH_GRANULE) &&
+           block->reciprocal == (((uint64_t)1 << 32) + block->cell - 1) / block->cell;
+}
+
+/* The frontier is the block's start (nothing allocated), a cell's, or the block's end. */
+static bool ha_frontier_right(const struct ha_block *block)
+{
+    if (block->frontier == NULL)
+        return true;
+    size_t offset = (size_t)(block->frontier - ha_block_start(block));
+    return offset == 0 || offset == HA_BLOCK ||
+           (offset < HA_BLOCK && offset % block->cell == HEARTH_HEADER);
+}
+
 hearth_status ha_block_check(const struct ha_block *block)
 {
     char *start = ha_block_start(block);
-    if (block->size_class >= HEARTH_CLASSES || block->cell != ha_class_cell(block->size_class) ||
-        block->kind > HA_LEAF || block->live > block->cells)
+    if (!ha_cells_right(block) || block->kind > HA_LEAF || block->live > block->cells)
         return ht_fail(HEARTH_ECORRUPT, "block %p: class %u, cell %u, kind %u, live %u of %u",
                        (void *)start, block->size_class, block->cell, block->kind, block->live,
                        block->cells);
-    if (block->frontier != NULL && (block->frontier < start || block->frontier > start + HA_BLOCK))
-        return ht_fail(HEARTH_ECORRUPT, "block %p: frontier %p is outside", (void *)start,
+    if (!ha_frontier_right(block))
+        return ht_fail(HEARTH_ECORRUPT, "block %p: frontier %p is no cell of it", (void *)start,
                        (void *)block->frontier);
     if (block->frontier != NULL && !block->young)
         return ht_fail(HEARTH_ECORRUPT, "block %p has young cells and is in no young list",

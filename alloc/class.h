@@ -23,6 +23,7 @@ struct ha_class {
     uint16_t cells;                  /* in one block                                         */
     uint16_t stride;                 /* granules from one object to the next                 */
     uint16_t end;                    /* granule behind the last cell                         */
+    uint16_t unused;                 /* 0: no padding, so that tables can be compared        */
     uint64_t starts[HA_BLOCK_WORDS]; /* bit per granule: an object may begin here            */
 };
 
