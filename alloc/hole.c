@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "alloc/scan.h"
+#include "topology/error.h"
 
 /* The next hole at or behind *granule: [*from, *to) in bytes; false: none. */
 static bool ha_next_hole(const struct ha_block *block, const uint64_t *starts, uint32_t *granule,
@@ -51,12 +52,18 @@ static inline void ha_zero(char *from, size_t bytes)
         _mm_storeu_si128((__m128i *)(void *)(from + i), zero);
 }
 
-static void ha_run_retire(struct ha_hole *hole, struct hearth_run *run)
+/* The block is the collector's again. What was allocated in it is counted here, once a block: runs can
+ * be as short as a cell, and the counter is shared. */
+static void ha_run_drop(struct ha_hole *hole, struct hearth_run *run, char *frontier)
 {
-    hole->block->frontier = ha_block_start(hole->block) + HA_BLOCK;
-    hole->block->state = HA_FULL;
+    struct ha_block *block = hole->block;
+    uint64_t *allocated = &ha_chunk_of(block)->pool->allocated_bytes;
+    __atomic_fetch_add(allocated, hole->bytes, __ATOMIC_RELAXED);
+    block->frontier = frontier;
+    block->state = HA_FULL;
     hole->block = NULL;
     hole->end = NULL;
+    hole->bytes = 0;
     run->cursor = run->limit = NULL;
 }
 
@@ -75,7 +82,7 @@ size_t ha_run_next(struct ha_allocator *allocator, unsigned k)
         const struct ha_pool *pool = ha_chunk_of(block)->pool;
         const uint64_t *starts = pool->classes.of[block->size_class].starts;
         if (!ha_next_hole(block, starts, &hole->granule, &from, &to)) {
-            ha_run_retire(hole, run);
+            ha_run_drop(hole, run, ha_block_start(block) + HA_BLOCK);
             return 0;
         }
         hole->end = to;
@@ -89,6 +96,7 @@ size_t ha_run_next(struct ha_allocator *allocator, unsigned k)
         ha_zero(from, bytes);
     run->cursor = from;
     run->limit = to;
+    hole->bytes += (uint32_t)bytes;
     allocator->bytes += bytes;
     allocator->objects += bytes == block->cell ? 1 : bytes / block->cell;
     return bytes;
@@ -100,6 +108,7 @@ void ha_run_hold(struct ha_allocator *allocator, unsigned k, struct ha_block *bl
     hole->block = block;
     hole->granule = HA_FIRST_GRANULE;
     hole->end = NULL;
+    hole->bytes = 0;
     allocator->run[k].cursor = allocator->run[k].limit = NULL;
 }
 
@@ -114,10 +123,42 @@ void ha_allocator_flush(struct ha_allocator *allocator)
         size_t left = (size_t)(run->limit - run->cursor);
         allocator->bytes -= left;
         allocator->objects -= left / block->cell;
-        block->frontier = run->cursor != NULL ? run->cursor : ha_block_start(block);
-        block->state = HA_FULL;
-        hole->block = NULL;
-        hole->end = NULL;
-        run->cursor = run->limit = NULL;
+        hole->bytes -= (uint32_t)left;
+        ha_run_drop(hole, run, run->cursor != NULL ? run->cursor : ha_block_start(block));
     }
+}
+
+/* One held block: the run lies in its hole, cut at cells. */
+static bool ha_hole_right(const struct ha_hole *hole, const struct hearth_run *run, unsigned k)
+{
+    const struct ha_block *block = hole->block;
+    if (block == NULL)
+        return run->cursor == NULL && run->limit == NULL && hole->end == NULL;
+    if (block->state != HA_CURRENT || !block->young || block->frontier != NULL ||
+        block->size_class != k / 2 || block->kind != (k & 1) || hole->granule < HA_FIRST_GRANULE ||
+        hole->granule > block->end)
+        return false;
+    if (run->cursor == NULL)
+        return run->limit == NULL && hole->end == NULL && hole->bytes == 0;
+    const char *first = ha_block_start(block) + HEARTH_HEADER;
+    return run->cursor >= first && run->cursor <= run->limit && run->limit <= hole->end &&
+           hole->end == ha_cell_at(block, hole->granule) &&
+           (size_t)(run->cursor - first) % block->cell == 0 &&
+           (size_t)(run->limit - first) % block->cell == 0;
+}
+
+hearth_status ha_allocator_check(const struct ha_allocator *allocator)
+{
+    for (unsigned k = 0; k < HEARTH_RUNS; k++) {
+        const struct hearth_run *run = &allocator->run[k];
+        const char *at = run->cursor;
+        if (!ha_hole_right(&allocator->hole[k], run, k))
+            return ht_fail(HEARTH_ECORRUPT, "run %u: %p to %p in a hole that ends at %p", k,
+                           (void *)run->cursor, (void *)run->limit, (void *)allocator->hole[k].end);
+        while (at < run->limit && *at == 0)
+            at++;
+        if (at < run->limit)
+            return ht_fail(HEARTH_ECORRUPT, "run %u: byte %p is not zero", k, (const void *)at);
+    }
+    return HEARTH_OK;
 }

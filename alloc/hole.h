@@ -13,6 +13,7 @@ struct ha_hole {
     struct ha_block *block; /* held, CURRENT; NULL: none                        */
     char *end;              /* of the present hole                              */
     uint32_t granule;       /* where the search for the next hole begins        */
+    uint32_t bytes;         /* of runs made in the block                        */
 };
 
 struct ha_allocator {
@@ -34,5 +35,8 @@ void ha_run_hold(struct ha_allocator *allocator, unsigned k, struct ha_block *bl
 /* Give every block back to the collector (frontiers are set); world stopped or thread detaching.
  * Afterwards bytes and objects are exact: what was really allocated since the last flush. */
 void ha_allocator_flush(struct ha_allocator *allocator);
+
+/* Invariants of all runs; own thread, or world stopped. */
+hearth_status ha_allocator_check(const struct ha_allocator *allocator);
 
 #endif

@@ -38,7 +38,7 @@ struct ha_pool {
     size_t partial_bytes; /* free bytes in the half and quarter buckets              */
     size_t large_bytes;   /* payload of large objects                                */
     /* statistics */
-    uint64_t allocated_bytes;          /* taken for runs and large objects (relaxed atomic)       */
+    uint64_t allocated_bytes;          /* objects in blocks given back, large ones (atomic)       */
     uint64_t spilled_in;               /* blocks given to mutators of other nodes                 */
     uint64_t released;                 /* bytes given back to the system                          */
     uint64_t live_bytes, live_objects; /* at the last sweep                                       */

@@ -5,6 +5,8 @@
 #ifndef HEARTH_TESTS_SPACE_FIXTURE_H
 #define HEARTH_TESTS_SPACE_FIXTURE_H
 
+#include <sys/mman.h>
+
 #include "alloc/hole.h"
 #include "alloc/large.h"
 #include "alloc/sweep.h"
