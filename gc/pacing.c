@@ -132,7 +132,9 @@ void hg_pacing_after(hearth_heap *heap, const hearth_collection *collection, uin
     size_t partial = ha_space_partial_bytes(space);
     if (heap->options.nursery_adaptive && !full && allocated > HG_NURSERY_MIN)
         hg_nursery_adapt(heap, (double)survived / (double)allocated, vacant + partial);
-    if (!full && vacant + partial / 2 < space->nursery / 2)
+    /* Little room is left, or what is left is of no use to the size class that was wanted. */
+    bool vain = collection->reason == HEARTH_REASON_BUDGET && allocated < space->nursery / 2;
+    if (!full && (vain || vacant + partial / 2 < space->nursery / 2))
         heap->pacing.full_next = true;
     __atomic_store_n(&space->nursery_used, 0, __ATOMIC_RELAXED);
 }
