@@ -72,6 +72,13 @@ static void ha_layout_make(struct ha_layout *layout, const struct hearth_topolog
         layout->os_node[i] = topology->node[i].os_node;
     if (options->policy != HT_POLICY_OFF && !topology->synthetic && !topology->user_policy)
         layout->binding = options->policy == HT_POLICY_STRICT ? 'b' : 'p';
+    if (topology->spread > 1 && layout->binding != 0) { /* one window over all nodes */
+        layout->binding = 'i';
+        memset(layout->os_node, 0, sizeof(layout->os_node));
+        layout->spread = topology->spread;
+        for (int i = 0; i < topology->spread; i++)
+            layout->os_node[i] = topology->spread_node[i];
+    }
     layout->hugepages = options->hugepages;
     layout->window = options->window;
 }
@@ -136,9 +143,9 @@ static void ha_bind_windows(struct ha_window_state *state)
 
     windows->bound = layout->binding != 0;
     for (int i = 0; i < windows->nodes && windows->bound; i++)
-        windows->bound =
-            ht_os_bind((char *)base + ((size_t)i << windows->shift), (size_t)1 << windows->shift,
-                       (char)layout->binding, &layout->os_node[i], 1);
+        windows->bound = ht_os_bind((char *)base + ((size_t)i << windows->shift),
+                                    (size_t)1 << windows->shift, (char)layout->binding,
+                                    &layout->os_node[i], layout->spread > 1 ? layout->spread : 1);
     ht_os_advise(base, windows->bytes, MADV_DONTDUMP);
     if (layout->hugepages != HT_HUGE_INHERIT)
         ht_os_advise(base, windows->bytes,

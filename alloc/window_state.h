@@ -36,8 +36,10 @@ enum ha_slot_kind {
 struct ha_layout {
     int32_t nodes;                 /* windows                                       */
     int32_t os_node[HT_MAX_NODES]; /* system number of each                         */
-    int32_t binding;               /* 'p' preferred, 'b' strict, 0: none            */
+    int32_t binding;               /* 'p' preferred, 'b' strict, 'i' interleave, 0: none */
+    int32_t spread;                /* 'i': how many of os_node the one window is over */
     int32_t hugepages;             /* enum ht_huge                                  */
+    int32_t unused;                /* keeps the struct free of padding              */
     uint64_t window;               /* bytes asked for per window, 0 = auto          */
 };
 

@@ -34,6 +34,8 @@ struct hearth_topology {
     bool fake;                      /* fake nodes                                                 */
     bool synthetic;                 /* hwloc was told a topology: never bind anything             */
     bool user_policy;               /* numactl --interleave/--membind/--preferred is in force     */
+    int spread;                     /* after ht_topology_merge: entries of spread_node, else 0    */
+    int spread_node[HT_MAX_NODES];  /* the system's nodes that were merged into one               */
     struct ht_node node[HT_MAX_NODES];
     uint16_t distance[HT_MAX_NODES][HT_MAX_NODES]; /* SLIT style, 10 = local                      */
     uint8_t node_of_cpu[HT_MAX_CPUS];              /* nearest logical node; of fake nodes that share
@@ -45,6 +47,8 @@ struct hearth_topology {
 hearth_status ht_topology_create(struct hearth_topology **out,
                                  const struct hearth_options *options);
 void ht_topology_destroy(struct hearth_topology *topology);
+/* Make one node of all, before the topology is shared. */
+void ht_topology_merge(struct hearth_topology *topology);
 /* Logical node of the CPU the thread runs on (sched_getcpu); 0 if unknown. It may have moved when
  * this returns. */
 int ht_topology_here(const struct hearth_topology *topology);
