@@ -18,15 +18,21 @@ enum { MARK_GEN1 = 1, MARK_GEN1_BEFORE = 2, MARK_OLD = 4, MARK_OLD_BEFORE = 8 };
 enum { CHUNK_ALL = HA_DATA_BLOCKS }; /* blocks of one chunk */
 
 struct fixture_heap {
+    struct fixture_heap *next; /* all that are open */
     struct ha_space space;
     struct hearth_topology *topology;
     struct hearth_options options;
 };
 
 struct fixture_mutator {
+    struct fixture_mutator *next;
     struct ha_allocator allocator;
     hearth_run run[HEARTH_RUNS];
 };
+
+/* Spaces and mutators that a test leaves open: in reach of the leak checker. */
+static struct fixture_heap *fixture_heaps;
+static struct fixture_mutator *fixture_mutators;
 
 /* Nodes in a row: the distance grows with the difference of the numbers, the lower wins. */
 static inline struct hearth_topology *fixture_row(int nodes)
@@ -56,13 +62,23 @@ static inline hearth_status fixture_space_try(struct fixture_heap *heap, size_t 
     return status;
 }
 
-/* A space of so many nodes, windows of `window` bytes (0: automatic) and a budget of `blocks`. */
-static inline struct fixture_heap *fixture_space(int nodes, size_t window, size_t blocks)
+/* Not initialised yet: the options can be changed. */
+static inline struct fixture_heap *fixture_plan(int nodes)
 {
     struct fixture_heap *heap = calloc(1, sizeof *heap);
 
     ck_assert_ptr_nonnull(heap);
     heap->topology = fixture_row(nodes);
+    heap->next = fixture_heaps;
+    fixture_heaps = heap;
+    return heap;
+}
+
+/* A space of so many nodes, windows of `window` bytes (0: automatic) and a budget of `blocks`. */
+static inline struct fixture_heap *fixture_space(int nodes, size_t window, size_t blocks)
+{
+    struct fixture_heap *heap = fixture_plan(nodes);
+
     heap->options.window = window;
     HARNESS_OK(fixture_space_try(heap, blocks));
     ck_assert_int_eq(heap->space.nodes, nodes);
@@ -75,6 +91,10 @@ static inline void fixture_space_close(struct fixture_heap *heap)
 
     ha_space_destroy(&heap->space);
     HARNESS_OK(ha_windows_check(windows));
+    struct fixture_heap **link = &fixture_heaps;
+    while (*link != heap)
+        link = &(*link)->next;
+    *link = heap->next;
     free(heap->topology);
     free(heap);
 }
@@ -103,6 +123,8 @@ static inline struct fixture_mutator *fixture_mutator(struct ha_space *space, in
     mutator->allocator.run = mutator->run;
     mutator->allocator.space = space;
     mutator->allocator.node = node;
+    mutator->next = fixture_mutators;
+    fixture_mutators = mutator;
     return mutator;
 }
 
