@@ -3,11 +3,10 @@
  *
  * Escalation: take a block; else collect what pacing says; else collect everything; else take also
  * nearly full blocks and other nodes'; else raise the budget up to the limit; else fail with a
- * status. The mutator's node is latched once per block. No lock is held when collecting. */
-#include <string.h>
-
+ * status. What other mutators take in between does not count: it fails only if the last full
+ * collection, whoever made it, left too little. The mutator's node is latched once per block. No lock is
+ * held when collecting. */
 #include "alloc/large.h"
-#include "alloc/meta.h"
 #include "gc/heap.h"
 #include "gc/slots.h"
 #include "topology/error.h"
@@ -17,8 +16,12 @@ enum { HG_ALLOWANCE = 64 << 10 }; /* bytes of the nursery a mutator takes at a t
 /* Why the last attempt failed, and how far escalation has come. */
 struct hg_hunger {
     int attempt;
+    int rounds; /* how often escalation has begun again            */
     enum ha_refusal why;
+    uint64_t fulls; /* full collections that had ended when it began   */
 };
+
+enum { HG_ROUNDS = 64 }; /* of escalation, while others take what is freed */
 
 /* The mutator's runs in another node's memory, made at first use. */
 static struct ha_allocator *hg_remote_runs(struct hg_mutator *m, int node)
@@ -26,11 +29,9 @@ static struct ha_allocator *hg_remote_runs(struct hg_mutator *m, int node)
     if (m->public.heap->space.nodes == 1 || node == m->node)
         return &m->allocator;
     if (m->remote[node] == NULL) {
-        struct hg_remote *remote =
-            ha_meta_take(m->public.heap->space.windows, m->home, sizeof *remote);
+        struct hg_remote *remote = hg_meta_near(m->public.heap, m->home, sizeof *remote);
         if (remote == NULL)
             return NULL;
-        memset(remote, 0, sizeof *remote);
         remote->allocator.run = remote->run;
         remote->allocator.space = &m->public.heap->space;
         remote->allocator.node = node;
@@ -65,7 +66,8 @@ static void hg_slow_entry(struct hg_mutator *m)
         hearth_safepoint_slow(&m->public);
     if (m->stress != 0 && --m->stress == 0) {
         m->stress = (uint64_t)heap->options.stress;
-        hearth_gc_kind kind = heap->collections % 4 == 3 ? HEARTH_GC_FULL : hg_pacing_kind(heap);
+        uint64_t number = __atomic_load_n(&heap->collections, __ATOMIC_RELAXED);
+        hearth_gc_kind kind = number % 4 == 3 ? HEARTH_GC_FULL : hg_pacing_kind(heap);
         hg_collect(m, kind, false, HEARTH_REASON_STRESS);
     } else if (__atomic_load_n(&heap->space.nursery_used, __ATOMIC_RELAXED) >=
                    __atomic_load_n(&heap->space.nursery, __ATOMIC_RELAXED) &&
@@ -74,12 +76,52 @@ static void hg_slow_entry(struct hg_mutator *m)
     }
 }
 
+static size_t hg_limit(const hearth_heap *heap)
+{
+    return __atomic_load_n(&heap->space.limit, __ATOMIC_RELAXED);
+}
+
+/* Full collections so far; *room gets the blocks that the last of all collections left to the limit. */
+static uint64_t hg_full_collections(hearth_heap *heap, size_t *room)
+{
+    struct hg_stats *stats = &heap->stats;
+    pthread_mutex_lock(&stats->lock);
+    uint64_t fulls = stats->full;
+    size_t used = (size_t)(stats->last.heap_bytes >> HA_BLOCK_SHIFT);
+    pthread_mutex_unlock(&stats->lock);
+    *room = hg_limit(heap) > used ? hg_limit(heap) - used : 0;
+    return fulls;
+}
+
+/* A full collection that began after hunger did: this thread's, unless another one was quicker. */
+static void hg_emergency(struct hg_mutator *m, const struct hg_hunger *hunger)
+{
+    size_t room;
+    while (!hg_collect(m, HEARTH_GC_FULL, false, HEARTH_REASON_EMERGENCY) &&
+           hg_full_collections(m->public.heap, &room) == hunger->fulls)
+        ;
+}
+
+static void hg_no_room(hearth_heap *heap, const struct hg_hunger *hunger, size_t blocks, int node)
+{
+    if (hunger->why == HA_NO_MEMORY)
+        ht_fail(HEARTH_ENOMEM, "node %d has no memory left for %zu more blocks of 64 KiB", node,
+                blocks);
+    else
+        ht_fail(HEARTH_ELIMIT, "heap limit: %zu of %zu bytes in use, %zu more wanted",
+                ha_space_used_bytes(&heap->space), hg_limit(heap) << HA_BLOCK_SHIFT,
+                blocks << HA_BLOCK_SHIFT);
+}
+
 /* Make room somehow; false: there is none, the error is set. */
 static bool hg_make_room(struct hg_mutator *m, struct hg_hunger *hunger, size_t blocks, int node)
 {
     hearth_heap *heap = m->public.heap;
+    size_t room;
+    uint64_t fulls = hg_full_collections(heap, &room);
     switch (hunger->attempt++) {
     case 0:
+        hunger->fulls = fulls;
         if (!hg_enabled(heap) && hg_pacing_stretch(heap, blocks)) {
             hunger->attempt = 0;
             return true;
@@ -87,7 +129,7 @@ static bool hg_make_room(struct hg_mutator *m, struct hg_hunger *hunger, size_t 
         hg_collect(m, hg_pacing_kind(heap), false, HEARTH_REASON_BUDGET);
         return true;
     case 1:
-        hg_collect(m, HEARTH_GC_FULL, false, HEARTH_REASON_EMERGENCY);
+        hg_emergency(m, hunger);
         return true;
     case 2:
         hg_pacing_stretch(heap, blocks);
@@ -95,13 +137,14 @@ static bool hg_make_room(struct hg_mutator *m, struct hg_hunger *hunger, size_t 
     default:
         break;
     }
-    if (hunger->why == HA_NO_MEMORY)
-        ht_fail(HEARTH_ENOMEM, "node %d has no memory left for %zu more blocks of 64 KiB", node,
-                blocks);
-    else
-        ht_fail(HEARTH_ELIMIT, "heap limit: %zu of %zu bytes in use, %zu more wanted",
-                ha_space_used_bytes(&heap->space), heap->space.limit << HA_BLOCK_SHIFT,
-                blocks << HA_BLOCK_SHIFT);
+    if (hunger->why == HA_OVER_BUDGET && hg_pacing_stretch(heap, blocks))
+        return true; /* another mutator took what was stretched before */
+    if (hunger->why == HA_OVER_BUDGET && room >= blocks && hunger->rounds++ < HG_ROUNDS) {
+        hunger->attempt = 1; /* others took what was freed */
+        hunger->fulls = fulls;
+        return true;
+    }
+    hg_no_room(heap, hunger, blocks, node);
     return false;
 }
 
@@ -137,7 +180,7 @@ static __attribute__((noinline)) void *hg_cell(struct hg_mutator *m, struct ha_a
                                                unsigned k, size_t cell, uint64_t header, int wish)
 {
     struct hearth_run *run = &from->run[k];
-    struct hg_hunger hunger = {0, HA_GRANTED};
+    struct hg_hunger hunger = {0, 0, HA_GRANTED, 0};
     hg_slow_entry(m);
     while ((size_t)(run->limit - run->cursor) < cell) {
         size_t bytes = ha_run_next(from, k);
@@ -156,11 +199,11 @@ static __attribute__((noinline)) void *hg_cell(struct hg_mutator *m, struct ha_a
 static void *hg_large(struct hg_mutator *m, size_t size, unsigned kind, uint64_t header, int wish)
 {
     hearth_heap *heap = m->public.heap;
-    struct hg_hunger hunger = {0, HA_GRANTED};
+    struct hg_hunger hunger = {0, 0, HA_GRANTED, 0};
     size_t blocks = ha_large_blocks(size);
-    if (size > (size_t)1 << 46 || blocks > heap->space.limit) {
+    if (size > (size_t)1 << 46 || blocks > hg_limit(heap)) {
         ht_fail(HEARTH_ELIMIT, "an object of %zu bytes exceeds the heap limit of %zu bytes", size,
-                heap->space.limit << HA_BLOCK_SHIFT);
+                hg_limit(heap) << HA_BLOCK_SHIFT);
         return NULL;
     }
     hg_slow_entry(m);
@@ -215,13 +258,8 @@ static void *hg_allocate(struct hg_mutator *m, const struct hg_type *type, size_
 static const struct hg_type *hg_allocatable(hearth_mutator *mutator, hearth_type type,
                                             const char *call)
 {
-    if (hg_mutator_own(mutator, call) != HEARTH_OK)
+    if (hg_mutator_ready(mutator, call) != HEARTH_OK)
         return NULL;
-    struct hg_mutator *m = hg_mutator_of(mutator);
-    if (__atomic_load_n(&m->state, __ATOMIC_RELAXED) == HG_NATIVE) {
-        ht_fail(HEARTH_ESTATE, "%s: mutator %p is in a native section", call, (void *)mutator);
-        return NULL;
-    }
     const struct hg_type *row = hg_type_find(&mutator->heap->types, type);
     if (row == NULL)
         ht_fail(HEARTH_ETYPE, "%s: 0x%x is not a type of this heap", call, type);

@@ -62,19 +62,19 @@ static hearth_status hg_check_range(hearth_heap *heap, void *object, void **slot
 
 hearth_status hearth_store_checked(hearth_mutator *mutator, void *object, void **slot, void *value)
 {
-    hearth_status status = hg_mutator_own(mutator, "hearth_store");
+    hearth_status status = hg_mutator_ready(mutator, "hearth_store");
     if (status != HEARTH_OK)
         return status;
     hearth_heap *heap = mutator->heap;
     if (object == NULL || slot == NULL)
         return ht_fail(HEARTH_EINVAL, "hearth_store: object or slot is NULL");
-    if (!hg_is_object(heap, (uintptr_t)object))
+    if (!hg_is_object_locked(heap, (uintptr_t)object))
         return ht_fail(HEARTH_EOBJECT, "hearth_store: %p is not an object of this heap", object);
     status = hg_check_range(heap, object, slot, 1, "hearth_store");
     if (status != HEARTH_OK)
         return status;
     if (ha_windows_contain(heap->space.windows, (uintptr_t)value) &&
-        !hg_is_object(heap, (uintptr_t)value))
+        !hg_is_object_locked(heap, (uintptr_t)value))
         return ht_fail(HEARTH_EOBJECT, "hearth_store: value %p is not an object of this heap",
                        value);
     hearth_barrier(mutator, object, slot);
@@ -100,7 +100,7 @@ static void hg_barrier_range(hearth_mutator *mutator, void *object, void **slot,
 
 hearth_status hearth_barrier_range(hearth_mutator *mutator, void *object, void **slot, size_t count)
 {
-    hearth_status status = hg_mutator_own(mutator, "hearth_barrier_range");
+    hearth_status status = hg_mutator_ready(mutator, "hearth_barrier_range");
     if (status == HEARTH_OK)
         status = hg_check_range(mutator->heap, object, slot, count, "hearth_barrier_range");
     if (status == HEARTH_OK)
@@ -111,7 +111,7 @@ hearth_status hearth_barrier_range(hearth_mutator *mutator, void *object, void *
 hearth_status hearth_store_range(hearth_mutator *mutator, void *object, void **slot,
                                  void *const *values, size_t count)
 {
-    hearth_status status = hg_mutator_own(mutator, "hearth_store_range");
+    hearth_status status = hg_mutator_ready(mutator, "hearth_store_range");
     if (status == HEARTH_OK)
         status = hg_check_range(mutator->heap, object, slot, count, "hearth_store_range");
     if (status == HEARTH_OK && values == NULL && count != 0)
@@ -127,7 +127,7 @@ hearth_status hearth_store_range(hearth_mutator *mutator, void *object, void **s
 hearth_status hearth_copy(hearth_mutator *mutator, void *to_object, void **to, void *from_object,
                           void **from, size_t count)
 {
-    hearth_status status = hg_mutator_own(mutator, "hearth_copy");
+    hearth_status status = hg_mutator_ready(mutator, "hearth_copy");
     if (status == HEARTH_OK)
         status = hg_check_range(mutator->heap, to_object, to, count, "hearth_copy");
     if (status == HEARTH_OK)

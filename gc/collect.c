@@ -99,7 +99,6 @@ static uint64_t hg_flush_mutators(hearth_heap *heap)
         m->allowance = 0;
     }
     pthread_mutex_lock(&heap->stats.lock);
-    heap->stats.allocated_bytes += bytes;
     heap->stats.allocated_objects += objects;
     bytes += heap->stats.unswept_bytes;
     heap->stats.unswept_bytes = 0;
@@ -181,9 +180,9 @@ bool hg_collect(struct hg_mutator *self, hearth_gc_kind kind, bool all_old, hear
     hg_mutator_note_stack(self);
     c.stop_ns = ht_os_now() - begin;
     ha_space_hold(&heap->space);
-    heap->collecting = true;
+    __atomic_store_n(&heap->collecting, true, __ATOMIC_RELAXED);
     hg_collect_stopped(heap, all_old, &c);
-    heap->collecting = false;
+    __atomic_store_n(&heap->collecting, false, __ATOMIC_RELAXED);
     ha_space_release(&heap->space);
     c.pause_ns = ht_os_now() - begin;
     hg_publish(heap, &c);
@@ -195,16 +194,13 @@ bool hg_collect(struct hg_mutator *self, hearth_gc_kind kind, bool all_old, hear
 
 hearth_status hearth_gc_collect(hearth_mutator *mutator, int generation)
 {
-    hearth_status status = hg_mutator_own(mutator, "hearth_gc_collect");
+    hearth_status status = hg_mutator_ready(mutator, "hearth_gc_collect");
     if (status != HEARTH_OK)
         return status;
     if (generation < 0 || generation > 2)
         return ht_fail(HEARTH_EINVAL, "hearth_gc_collect: generation %d is not 0, 1 or 2",
                        generation);
     struct hg_mutator *m = hg_mutator_of(mutator);
-    if (__atomic_load_n(&m->state, __ATOMIC_RELAXED) == HG_NATIVE)
-        return ht_fail(HEARTH_ESTATE, "hearth_gc_collect: mutator %p is in a native section",
-                       (void *)mutator);
     while (!hg_collect(m, generation == 2 ? HEARTH_GC_FULL : HEARTH_GC_MINOR, generation == 1,
                        HEARTH_REASON_EXPLICIT))
         ;

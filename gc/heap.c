@@ -21,18 +21,21 @@ static hearth_status hg_heap_options(struct hearth_options *to, const hearth_opt
     return ht_options_defaults(to, true);
 }
 
-/* `off` and `interleave` know no nodes: one pool over all memory. */
-static void hg_heap_one_pool(struct hearth_heap *heap)
+/* `off` and `interleave` know no nodes: one pool over all memory, bound to nothing or interleaved. */
+static hearth_status hg_heap_topology(hearth_heap *heap)
 {
-    if (heap->options.mode != HT_MODE_OFF && heap->options.mode != HT_MODE_INTERLEAVE)
-        return;
-    if (heap->options.mode == HT_MODE_OFF)
+    int mode = heap->options.mode;
+    if (mode == HT_MODE_OFF)
         heap->options.policy = HT_POLICY_OFF;
+    hearth_status status = ht_topology_create(&heap->topology, &heap->options);
+    if (status == HEARTH_OK && (mode == HT_MODE_OFF || mode == HT_MODE_INTERLEAVE))
+        ht_topology_merge(heap->topology);
+    return status;
 }
 
 static hearth_status hg_heap_parts(hearth_heap *heap)
 {
-    hearth_status status = ht_topology_create(&heap->topology, &heap->options);
+    hearth_status status = hg_heap_topology(heap);
     if (status == HEARTH_OK)
         status = hg_types_init(&heap->types);
     if (status == HEARTH_OK)
@@ -70,6 +73,7 @@ hearth_status hearth_heap_create(hearth_heap **out, const hearth_options *option
 {
     if (out == NULL)
         return ht_fail(HEARTH_EINVAL, "hearth_heap_create: out is NULL");
+    *out = NULL;
     hearth_heap *heap = ht_os_alloc(sizeof *heap);
     if (heap == NULL)
         return ht_fail(HEARTH_ENOMEM, "no memory for a heap (%zu bytes)", sizeof *heap);
@@ -80,10 +84,8 @@ hearth_status hearth_heap_create(hearth_heap **out, const hearth_options *option
     hg_roots_init(&heap->roots);
     hg_marks_init(&heap->marks);
     hearth_status status = hg_heap_options(&heap->options, options);
-    if (status == HEARTH_OK) {
-        hg_heap_one_pool(heap);
+    if (status == HEARTH_OK)
         status = hg_heap_parts(heap);
-    }
     if (status != HEARTH_OK) {
         hg_heap_free(heap);
         return status;
@@ -97,6 +99,9 @@ hearth_status hearth_heap_destroy(hearth_heap *heap)
 {
     if (heap == NULL)
         return HEARTH_OK;
+    if (hg_in_callback(heap))
+        return ht_fail(HEARTH_ESTATE, "hearth_heap_destroy: called from a callback of heap %p",
+                       (void *)heap);
     pthread_mutex_lock(&heap->lock);
     int mutators = heap->mutator_count;
     pthread_mutex_unlock(&heap->lock);
@@ -123,24 +128,40 @@ const hearth_topology *hearth_heap_topology(const hearth_heap *heap)
     return heap != NULL ? heap->topology : NULL;
 }
 
+/* Lower limit and budget first, then look at what is used: a mutator charges first and looks at the
+ * budget afterwards, so that one of the two sees the other. heap->lock is held. */
+static hearth_status hg_limit_set(hearth_heap *heap, size_t blocks)
+{
+    struct ha_space *space = &heap->space;
+    size_t limit = space->limit, budget = space->budget;
+    __atomic_store_n(&space->limit, blocks, __ATOMIC_SEQ_CST);
+    if (budget > blocks)
+        __atomic_store_n(&space->budget, blocks, __ATOMIC_SEQ_CST);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    size_t used = __atomic_load_n(&space->used, __ATOMIC_SEQ_CST);
+    if (used > blocks) {
+        __atomic_store_n(&space->budget, budget, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&space->limit, limit, __ATOMIC_SEQ_CST);
+        return ht_fail(HEARTH_ESIZE, "hearth_set_heap_limit: %zu bytes; %zu are in use",
+                       blocks << HA_BLOCK_SHIFT, used << HA_BLOCK_SHIFT);
+    }
+    if (heap->pacing.min_budget > blocks)
+        heap->pacing.min_budget = blocks;
+    return HEARTH_OK;
+}
+
 hearth_status hearth_set_heap_limit(hearth_heap *heap, size_t bytes)
 {
     if (heap == NULL)
         return ht_fail(HEARTH_EINVAL, "hearth_set_heap_limit: heap is NULL");
-    size_t blocks = bytes >> HA_BLOCK_SHIFT;
-    hearth_status status = HEARTH_OK;
+    if (hg_in_callback(heap))
+        return ht_fail(HEARTH_ESTATE, "hearth_set_heap_limit: called from a callback of heap %p",
+                       (void *)heap);
+    if (bytes < HA_BLOCK)
+        return ht_fail(HEARTH_ESIZE, "hearth_set_heap_limit: %zu bytes; a block has %d", bytes,
+                       HA_BLOCK);
     pthread_mutex_lock(&heap->lock);
-    size_t used = __atomic_load_n(&heap->space.used, __ATOMIC_RELAXED);
-    if (blocks < used || blocks == 0) {
-        status = ht_fail(HEARTH_ESIZE, "hearth_set_heap_limit: %zu bytes; %zu are in use", bytes,
-                         used << HA_BLOCK_SHIFT);
-    } else {
-        __atomic_store_n(&heap->space.limit, blocks, __ATOMIC_RELAXED);
-        if (heap->space.budget > blocks)
-            __atomic_store_n(&heap->space.budget, blocks, __ATOMIC_RELAXED);
-        if (heap->pacing.min_budget > blocks)
-            heap->pacing.min_budget = blocks;
-    }
+    hearth_status status = hg_limit_set(heap, bytes >> HA_BLOCK_SHIFT);
     pthread_mutex_unlock(&heap->lock);
     return status;
 }

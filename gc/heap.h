@@ -30,8 +30,8 @@ struct hg_stats {
     pthread_mutex_t lock; /* a leaf; held to copy in and out                            */
     hearth_collection last;
     uint64_t minor, full;
-    uint64_t allocated_objects, allocated_bytes;
-    uint64_t unswept_bytes; /* allocated since the last collection by mutators now detached */
+    uint64_t allocated_objects; /* bytes: see the pools                                  */
+    uint64_t unswept_bytes;     /* allocated since the last collection by mutators now detached */
     uint64_t live_objects, live_bytes;
     struct hg_histogram pauses[2];
     uint64_t node_local[HT_MAX_NODES], node_remote[HT_MAX_NODES], node_received[HT_MAX_NODES];
@@ -53,7 +53,7 @@ struct hearth_heap {
     pthread_cond_t stopped; /* a mutator came to stand                                 */
     pthread_cond_t resumed; /* the world runs again                                    */
     uint32_t stop;          /* the world is (being) stopped (atomic)                   */
-    bool collecting;        /* inside a collection: callbacks may not collect          */
+    bool collecting;        /* collected or verified: callbacks may not call (atomic)  */
     struct hg_mutator *mutators;
     int mutator_count;
     uint64_t collections;  /* started so far (atomic)                                 */
@@ -90,6 +90,9 @@ void hg_verify_report(hearth_heap *heap, bool before);
 /* Call `fn` for every marked object (small and large) of every pool; world stopped. */
 void hg_walk_marked(hearth_heap *heap, void (*fn)(void *data, uintptr_t object, uint8_t mark),
                     void *data);
+/* The same for every allocated object: young ones have mark 0. All blocks are given back. */
+void hg_walk_allocated(hearth_heap *heap, void (*fn)(void *data, uintptr_t object, uint8_t mark),
+                       void *data);
 
 /* Registers and stack of a conservative mutator: every word that points into an object. */
 void hg_stack_scan(hearth_heap *heap, struct hg_mutator *mutator,
@@ -101,7 +104,9 @@ void hg_scan_words(hearth_heap *heap, const char *low, const char *high,
 
 void hg_log_collection(hearth_heap *heap, const hearth_collection *collection);
 
-/* Is `address` an object now? Own thread or world stopped; blocks mutators hold are judged by cell. */
+/* Is `address` an object now? heap->lock is held; blocks that mutators hold are judged by their runs. */
 bool hg_is_object(hearth_heap *heap, uintptr_t address);
+/* The same for public calls: takes heap->lock unless called from a callback of the collector. */
+bool hg_is_object_locked(hearth_heap *heap, uintptr_t address);
 
 #endif

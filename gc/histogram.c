@@ -36,8 +36,8 @@ uint64_t hg_histogram_percentile(const struct hg_histogram *histogram, double pe
     for (unsigned b = 0; b < HG_BUCKETS; b++) {
         seen += histogram->bucket[b];
         if (histogram->bucket[b] != 0 && (double)seen >= wanted) {
-            uint64_t top = hg_bucket_top(b);
-            return top < histogram->max ? top : histogram->max;
+            uint64_t top = hg_bucket_top(b); /* the last bucket has none */
+            return top < histogram->max && b < HG_BUCKETS - 1 ? top : histogram->max;
         }
     }
     return histogram->max;

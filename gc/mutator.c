@@ -27,15 +27,26 @@ static int hg_exit_error;
 
 static void hg_release(struct hg_mutator *m);
 
-/* Thread exit: whatever frames and scopes are left belong to a stack that is gone. */
+static bool hg_is_native(const struct hg_mutator *m)
+{
+    return __atomic_load_n(&m->state, __ATOMIC_RELAXED) == HG_NATIVE;
+}
+
+/* Thread exit: whatever frames and scopes are left belong to a stack that is gone. In a native section a
+ * collection may be reading them: it holds the lock. */
 static void hg_thread_exit(void *unused)
 {
     (void)unused;
     while (hg_mine != NULL) {
         struct hg_mutator *m = hg_mine;
+        hearth_heap *heap = m->public.heap;
+        pthread_mutex_lock(&heap->lock);
         m->public.frames = NULL;
         m->scopes = 0;
-        if (__atomic_load_n(&m->state, __ATOMIC_RELAXED) == HG_NATIVE)
+        hg_handles_free(m);
+        m->conservative = false;
+        pthread_mutex_unlock(&heap->lock);
+        if (hg_is_native(m))
             hearth_native_end(&m->public);
         hg_release(m);
     }
@@ -55,6 +66,36 @@ hearth_status hg_mutator_own(hearth_mutator *mutator, const char *call)
     return HEARTH_OK;
 }
 
+hearth_status hg_mutator_ready(hearth_mutator *mutator, const char *call)
+{
+    hearth_status status = hg_mutator_own(mutator, call);
+    if (status != HEARTH_OK)
+        return status;
+    if (hg_is_native(hg_mutator_of(mutator)))
+        return ht_fail(HEARTH_ESTATE, "%s: mutator %p is in a native section", call,
+                       (void *)mutator);
+    if (__atomic_load_n(&mutator->heap->collecting, __ATOMIC_RELAXED))
+        return ht_fail(HEARTH_ESTATE, "%s: called from a callback of the collector (mutator %p)",
+                       call, (void *)mutator);
+    return HEARTH_OK;
+}
+
+/* While the world stands, the only mutator that runs is the collector's. */
+bool hg_in_callback(hearth_heap *heap)
+{
+    hearth_mutator *mutator = hearth_current(heap);
+    return mutator != NULL && !hg_is_native(hg_mutator_of(mutator)) &&
+           __atomic_load_n(&heap->collecting, __ATOMIC_RELAXED);
+}
+
+void hg_wait(pthread_cond_t *condition, pthread_mutex_t *lock)
+{
+    int before;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    pthread_cond_wait(condition, lock);
+    pthread_setcancelstate(before, &before);
+}
+
 hearth_mutator *hearth_current(hearth_heap *heap)
 {
     for (struct hg_mutator *m = hg_mine; m != NULL; m = m->thread_next)
@@ -67,7 +108,7 @@ static hearth_status hg_attach_arguments(hearth_heap *heap, const hearth_attach_
                                          hearth_mutator **out)
 {
     if (heap == NULL || out == NULL)
-        return ht_fail(HEARTH_EINVAL, "hearth_attach: heap or out is NULL");
+        return ht_fail(HEARTH_EINVAL, "hearth_attach: %s is NULL", heap == NULL ? "heap" : "out");
     if (options != NULL && options->struct_size != sizeof *options)
         return ht_fail(HEARTH_EINVAL, "hearth_attach_options.struct_size is %zu, not %zu",
                        options->struct_size, sizeof *options);
@@ -81,6 +122,27 @@ static hearth_status hg_attach_arguments(hearth_heap *heap, const hearth_attach_
     if (hg_exit_error != 0)
         return ht_fail(HEARTH_ESYSTEM, "pthread_key_create: %s", strerror(hg_exit_error));
     return HEARTH_OK;
+}
+
+/* Metadata of a thread: of its node or, unless the heap is strict, of the nearest that has some. */
+void *hg_meta_near(hearth_heap *heap, int node, size_t bytes)
+{
+    const struct ht_node *home = &heap->topology->node[node];
+    void *memory = NULL;
+    for (int i = 0; i < heap->space.nodes && memory == NULL; i++) {
+        memory = ha_meta_take(heap->space.windows, home->order[i], bytes);
+        if (heap->space.strict)
+            break;
+    }
+    if (memory != NULL)
+        memset(memory, 0, bytes);
+    return memory;
+}
+
+static void hg_meta_back(struct ha_windows *windows, void *memory, size_t bytes)
+{
+    if (memory != NULL)
+        ha_meta_give(windows, ha_node_of(windows, (uintptr_t)memory), memory, bytes);
 }
 
 static void hg_mutator_fill(struct hg_mutator *m, hearth_heap *heap,
@@ -112,25 +174,24 @@ hearth_status hearth_attach(hearth_heap *heap, const hearth_attach_options *opti
         return status;
     int home =
         options != NULL && options->node >= 0 ? options->node : ht_topology_here(heap->topology);
-    struct hg_mutator *m = ha_meta_take(heap->space.windows, home, sizeof *m);
+    struct hg_mutator *m = hg_meta_near(heap, home, sizeof *m);
     if (m == NULL)
         return ht_fail(HEARTH_ENOMEM, "no memory for a mutator on node %d", home);
-    memset(m, 0, sizeof *m);
     m->home = home;
     hg_mutator_fill(m, heap, options);
     if ((m->conservative && m->stack_high == NULL) || pthread_setspecific(hg_exit_key, m) != 0) {
-        ha_meta_give(heap->space.windows, home, m, sizeof *m);
+        hg_meta_back(heap->space.windows, m, sizeof *m);
         return ht_fail(HEARTH_ESYSTEM,
                        "the bounds of the thread's stack are unknown, or no memory");
     }
     pthread_mutex_lock(&heap->lock);
     while (heap->stop)
-        pthread_cond_wait(&heap->resumed, &heap->lock);
+        hg_wait(&heap->resumed, &heap->lock);
     m->next = heap->mutators;
     if (heap->mutators != NULL)
         heap->mutators->prev = m;
     heap->mutators = m;
-    heap->mutator_count++;
+    __atomic_store_n(&heap->mutator_count, heap->mutator_count + 1, __ATOMIC_RELAXED);
     hg_pacing_scale(heap);
     pthread_mutex_unlock(&heap->lock);
     m->thread_next = hg_mine;
@@ -155,17 +216,12 @@ void hg_mutator_flush(struct hg_mutator *m, uint64_t *bytes, uint64_t *objects)
             hg_flush_one(&m->remote[n]->allocator, bytes, objects);
 }
 
-/* What the mutator allocated and remembered stays with the heap. */
-static void hg_release(struct hg_mutator *m)
+/* Leave the heap; what the mutator allocated and remembered stays there. heap->lock is held. */
+static void hg_unlist(hearth_heap *heap, struct hg_mutator *m)
 {
-    hearth_heap *heap = m->public.heap;
-    pthread_mutex_lock(&heap->lock);
-    if (heap->stop)
-        hg_park(heap, m);
     uint64_t bytes = 0, objects = 0;
     hg_mutator_flush(m, &bytes, &objects);
     pthread_mutex_lock(&heap->stats.lock);
-    heap->stats.allocated_bytes += bytes;
     heap->stats.allocated_objects += objects;
     heap->stats.unswept_bytes += bytes;
     pthread_mutex_unlock(&heap->stats.lock);
@@ -176,37 +232,42 @@ static void hg_release(struct hg_mutator *m)
         heap->mutators = m->next;
     if (m->next != NULL)
         m->next->prev = m->prev;
-    heap->mutator_count--;
+    __atomic_store_n(&heap->mutator_count, heap->mutator_count - 1, __ATOMIC_RELAXED);
     hg_pacing_scale(heap);
+}
+
+/* As soon as the lock is released without this mutator in the list, another thread may destroy the
+ * heap; its windows stay. */
+static void hg_release(struct hg_mutator *m)
+{
+    hearth_heap *heap = m->public.heap;
+    struct ha_windows *windows = heap->space.windows;
+    pthread_mutex_lock(&heap->lock);
+    if (heap->stop)
+        hg_park(heap, m);
+    hg_unlist(heap, m);
     pthread_mutex_unlock(&heap->lock);
     struct hg_mutator **link = &hg_mine;
     while (*link != m)
         link = &(*link)->thread_next;
     *link = m->thread_next;
-    while (m->handles != NULL) {
-        struct hg_handles *prev = m->handles->prev;
-        ht_os_free(m->handles);
-        m->handles = prev;
-    }
-    ht_os_free(m->spare);
-    for (int n = 0; n < heap->space.nodes; n++)
-        if (m->remote[n] != NULL)
-            ha_meta_give(heap->space.windows, m->home, m->remote[n], sizeof *m->remote[n]);
-    ha_meta_give(heap->space.windows, m->home, m, sizeof *m);
+    hg_handles_free(m);
+    for (int n = 0; n < HT_MAX_NODES; n++)
+        hg_meta_back(windows, m->remote[n], sizeof *m->remote[n]);
+    hg_meta_back(windows, m, sizeof *m);
 }
 
 hearth_status hearth_detach(hearth_mutator *mutator)
 {
-    hearth_status status = hg_mutator_own(mutator, "hearth_detach");
+    hearth_status status = hg_mutator_ready(mutator, "hearth_detach");
     if (status != HEARTH_OK)
         return status;
     struct hg_mutator *m = hg_mutator_of(mutator);
-    if (mutator->frames != NULL || m->scopes != 0)
-        return ht_fail(HEARTH_ESTATE, "hearth_detach: %s still open",
-                       mutator->frames != NULL ? "a frame is" : "handle scopes are");
-    if (__atomic_load_n(&m->state, __ATOMIC_RELAXED) == HG_NATIVE)
-        return ht_fail(HEARTH_ESTATE, "hearth_detach: mutator %p is in a native section",
-                       (void *)mutator);
+    if (mutator->frames != NULL)
+        return ht_fail(HEARTH_ESTATE, "hearth_detach: frame %p is still open",
+                       (void *)mutator->frames);
+    if (m->scopes != 0)
+        return ht_fail(HEARTH_ESTATE, "hearth_detach: %zu handle scopes are still open", m->scopes);
     hg_release(m);
     return HEARTH_OK;
 }

@@ -1,6 +1,6 @@
 /* gc/mutator.h - one attached thread: allocation state, roots of its own, and whether it stands.
  *
- * Lives in memory of the node it was attached on. Its fields are its thread's, except `state` (atomic),
+ * Lives in memory of the node it was attached on, if that has some. Its fields are its thread's, except `state` (atomic),
  * poll (atomic), and everything while the world is stopped. Lock: heap->lock for the list. */
 #ifndef HEARTH_GC_MUTATOR_H
 #define HEARTH_GC_MUTATOR_H
@@ -38,10 +38,11 @@ struct hg_mutator {
     struct hg_handles *handles; /* newest page                                            */
     struct hg_handles *spare;   /* one emptied page kept                                  */
     size_t scopes;              /* open                                                   */
+    uint32_t scope_serial;      /* of the scope opened last                               */
     uint32_t state;             /* enum hg_state (atomic)                                 */
     bool conservative;          /* scan registers and stack                               */
     int node;                   /* asked for; HEARTH_NODE_AUTO: follow the CPU            */
-    int home;                   /* node whose memory holds this struct                    */
+    int home;                   /* node it was attached on                                */
     int64_t allowance;          /* bytes left of the nursery share it has taken           */
     uint64_t stress;            /* slow allocations until the next forced collection      */
     pthread_t thread;
@@ -60,6 +61,23 @@ static inline struct hg_mutator *hg_mutator_of(hearth_mutator *mutator)
 
 /* OK, or why the calling thread may not use this mutator (`call` names the function). */
 hearth_status hg_mutator_own(hearth_mutator *mutator, const char *call);
+/* The same, and it may touch the heap now: it is in no native section and in no callback of the
+ * collector. */
+hearth_status hg_mutator_ready(hearth_mutator *mutator, const char *call);
+
+/* Is the calling thread the one that collects this heap just now, inside a callback? */
+bool hg_in_callback(hearth_heap *heap);
+
+/* pthread_cond_wait that is no cancellation point: a thread cancelled there would die with the lock. */
+void hg_wait(pthread_cond_t *condition, pthread_mutex_t *lock);
+
+/* Zeroed metadata of this node or, unless the heap is strict, of the nearest that has some; NULL: none. */
+void *hg_meta_near(hearth_heap *heap, int node, size_t bytes);
+
+/* Free its pages of handles. */
+void hg_handles_free(struct hg_mutator *mutator);
+/* Pages are full but for the newest; markers and open scopes agree. */
+bool hg_handles_check(const struct hg_mutator *mutator);
 
 /* Give all blocks it holds back to the collector; adds up what it allocated since the last time. */
 void hg_mutator_flush(struct hg_mutator *mutator, uint64_t *bytes, uint64_t *objects);

@@ -64,12 +64,26 @@ static bool hg_roots_grow(struct hg_roots *roots)
     return true;
 }
 
+/* What all calls check. In a callback of the collector the lock is held by this very thread. */
+static hearth_status hg_roots_arguments(hearth_heap *heap, bool given, const char *call,
+                                        const char *what)
+{
+    if (heap == NULL || !given)
+        return ht_fail(HEARTH_EINVAL, "%s: %s is NULL", call, heap == NULL ? "heap" : what);
+    if (hg_in_callback(heap))
+        return ht_fail(HEARTH_ESTATE, "%s: called from a callback of the collector (heap %p)", call,
+                       (void *)heap);
+    return HEARTH_OK;
+}
+
 hearth_status hearth_root_add(hearth_heap *heap, void **slot)
 {
-    if (heap == NULL || slot == NULL)
-        return ht_fail(HEARTH_EINVAL, "hearth_root_add: heap or slot is NULL");
+    hearth_status status = hg_roots_arguments(heap, slot != NULL, "hearth_root_add", "slot");
+    if (status != HEARTH_OK)
+        return status;
+    if ((uintptr_t)slot % sizeof(void *) != 0)
+        return ht_fail(HEARTH_EINVAL, "hearth_root_add: slot %p is not aligned", (void *)slot);
     struct hg_roots *roots = &heap->roots;
-    hearth_status status = HEARTH_OK;
     pthread_mutex_lock(&roots->lock);
     bool found = false;
     if (!hg_roots_grow(roots)) {
@@ -90,12 +104,13 @@ hearth_status hearth_root_add(hearth_heap *heap, void **slot)
 
 hearth_status hearth_root_remove(hearth_heap *heap, void **slot)
 {
-    if (heap == NULL || slot == NULL)
-        return ht_fail(HEARTH_EINVAL, "hearth_root_remove: heap or slot is NULL");
+    hearth_status status = hg_roots_arguments(heap, slot != NULL, "hearth_root_remove", "slot");
+    if (status != HEARTH_OK)
+        return status;
     struct hg_roots *roots = &heap->roots;
     pthread_mutex_lock(&roots->lock);
-    bool found = false;
-    size_t at = roots->capacity != 0 ? hg_roots_place(roots, slot, &found) : 0;
+    bool found = false, aligned = (uintptr_t)slot % sizeof(void *) == 0;
+    size_t at = roots->capacity != 0 && aligned ? hg_roots_place(roots, slot, &found) : 0;
     if (found) {
         roots->slot[at] = HG_TOMB;
         roots->count--;
@@ -116,10 +131,10 @@ static size_t hg_provider_find(const struct hg_roots *roots, hearth_root_fn *fn,
 
 hearth_status hearth_root_provider_add(hearth_heap *heap, hearth_root_fn *fn, void *data)
 {
-    if (heap == NULL || fn == NULL)
-        return ht_fail(HEARTH_EINVAL, "hearth_root_provider_add: heap or fn is NULL");
+    hearth_status status = hg_roots_arguments(heap, fn != NULL, "hearth_root_provider_add", "fn");
+    if (status != HEARTH_OK)
+        return status;
     struct hg_roots *roots = &heap->roots;
-    hearth_status status = HEARTH_OK;
     pthread_mutex_lock(&roots->lock);
     if (hg_provider_find(roots, fn, data) < roots->providers) {
         status = ht_fail(HEARTH_ESTATE, "this root provider (data %p) is registered already", data);
@@ -142,8 +157,10 @@ hearth_status hearth_root_provider_add(hearth_heap *heap, hearth_root_fn *fn, vo
 
 hearth_status hearth_root_provider_remove(hearth_heap *heap, hearth_root_fn *fn, void *data)
 {
-    if (heap == NULL || fn == NULL)
-        return ht_fail(HEARTH_EINVAL, "hearth_root_provider_remove: heap or fn is NULL");
+    hearth_status status =
+        hg_roots_arguments(heap, fn != NULL, "hearth_root_provider_remove", "fn");
+    if (status != HEARTH_OK)
+        return status;
     struct hg_roots *roots = &heap->roots;
     pthread_mutex_lock(&roots->lock);
     size_t i = hg_provider_find(roots, fn, data);

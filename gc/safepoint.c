@@ -30,7 +30,7 @@ void hg_park(hearth_heap *heap, struct hg_mutator *m)
     hg_set_state(m, HG_PARKED);
     pthread_cond_signal(&heap->stopped);
     while (hg_stopping(heap))
-        pthread_cond_wait(&heap->resumed, &heap->lock);
+        hg_wait(&heap->resumed, &heap->lock);
     hg_set_state(m, HG_RUNNING);
 }
 
@@ -48,7 +48,7 @@ void hg_world_stop(hearth_heap *heap, struct hg_mutator *self)
     for (struct hg_mutator *m = heap->mutators; m != NULL; m = m->next)
         __atomic_store_n(&m->public.poll, 1, __ATOMIC_RELAXED);
     while (!hg_all_stand(heap, self))
-        pthread_cond_wait(&heap->stopped, &heap->lock);
+        hg_wait(&heap->stopped, &heap->lock);
 }
 
 void hg_world_resume(hearth_heap *heap)
@@ -61,7 +61,7 @@ void hg_world_resume(hearth_heap *heap)
 
 void hearth_safepoint_slow(hearth_mutator *mutator)
 {
-    if (hg_mutator_own(mutator, "hearth_safepoint") != HEARTH_OK)
+    if (hg_mutator_ready(mutator, "hearth_safepoint") != HEARTH_OK)
         return;
     hearth_heap *heap = mutator->heap;
     pthread_mutex_lock(&heap->lock);
@@ -72,12 +72,10 @@ void hearth_safepoint_slow(hearth_mutator *mutator)
 
 hearth_status hearth_native_begin(hearth_mutator *mutator)
 {
-    hearth_status status = hg_mutator_own(mutator, "hearth_native_begin");
+    hearth_status status = hg_mutator_ready(mutator, "hearth_native_begin");
     if (status != HEARTH_OK)
         return status;
     struct hg_mutator *m = hg_mutator_of(mutator);
-    if (hg_state_of(m) == HG_NATIVE)
-        return ht_fail(HEARTH_ESTATE, "mutator %p is in a native section already", (void *)mutator);
     hg_mutator_note_stack(m);
     hg_set_state(m, HG_NATIVE);
     if (hg_stopping(mutator->heap)) {
@@ -88,29 +86,32 @@ hearth_status hearth_native_begin(hearth_mutator *mutator)
     return HEARTH_OK;
 }
 
+/* The world is being stopped, or stands: wait as a parked mutator. Its stack was noted at the beginning
+ * of the section; the references it held then are all it has. */
+static void hg_native_wait(hearth_heap *heap, struct hg_mutator *m)
+{
+    pthread_mutex_lock(&heap->lock);
+    if (hg_stopping(heap)) {
+        hg_set_state(m, HG_PARKED);
+        pthread_cond_signal(&heap->stopped);
+        while (hg_stopping(heap))
+            hg_wait(&heap->resumed, &heap->lock);
+        hg_set_state(m, HG_RUNNING);
+    }
+    pthread_mutex_unlock(&heap->lock);
+}
+
 hearth_status hearth_native_end(hearth_mutator *mutator)
 {
-    if (mutator == NULL)
-        return ht_fail(HEARTH_EINVAL, "hearth_native_end: mutator is NULL");
+    hearth_status status = hg_mutator_own(mutator, "hearth_native_end");
+    if (status != HEARTH_OK)
+        return status;
     struct hg_mutator *m = hg_mutator_of(mutator);
-    if (!pthread_equal(m->thread, pthread_self()))
-        return ht_fail(HEARTH_ETHREAD, "hearth_native_end: mutator %p is another thread's",
-                       (void *)mutator);
     if (hg_state_of(m) != HG_NATIVE)
-        return ht_fail(HEARTH_ESTATE, "mutator %p is not in a native section", (void *)mutator);
+        return ht_fail(HEARTH_ESTATE, "hearth_native_end: mutator %p is in no native section",
+                       (void *)mutator);
     hg_set_state(m, HG_RUNNING);
-    if (hg_stopping(mutator->heap)) {
-        pthread_mutex_lock(&mutator->heap->lock);
-        if (hg_stopping(mutator->heap)) {
-            struct hg_mutator *stood =
-                m; /* its stack was noted at begin and has not changed since */
-            hg_set_state(stood, HG_PARKED);
-            pthread_cond_signal(&mutator->heap->stopped);
-            while (hg_stopping(mutator->heap))
-                pthread_cond_wait(&mutator->heap->resumed, &mutator->heap->lock);
-            hg_set_state(stood, HG_RUNNING);
-        }
-        pthread_mutex_unlock(&mutator->heap->lock);
-    }
+    if (hg_stopping(mutator->heap))
+        hg_native_wait(mutator->heap, m);
     return HEARTH_OK;
 }

@@ -29,7 +29,7 @@ const char *hearth_gc_reason_name(hearth_gc_reason reason)
 static uint64_t hg_percentile(const struct hg_stats *stats, int kind, double percent)
 {
     if (kind >= 0)
-        return hg_histogram_percentile(&stats->pauses[kind != 0], percent);
+        return hg_histogram_percentile(&stats->pauses[kind], percent);
     struct hg_histogram both = stats->pauses[0];
     for (unsigned b = 0; b < HG_BUCKETS; b++)
         both.bucket[b] += stats->pauses[1].bucket[b];
@@ -40,8 +40,11 @@ static uint64_t hg_percentile(const struct hg_stats *stats, int kind, double per
 
 uint64_t hearth_pause_percentile(hearth_heap *heap, int kind, double percent)
 {
-    if (heap == NULL)
+    if (heap == NULL || kind > HEARTH_GC_FULL) {
+        ht_fail(HEARTH_EINVAL, "hearth_pause_percentile: %s (kind %d)",
+                heap == NULL ? "heap is NULL" : "no such kind of collection", kind);
         return 0;
+    }
     pthread_mutex_lock(&heap->stats.lock);
     uint64_t pause = hg_percentile(&heap->stats, kind, percent);
     pthread_mutex_unlock(&heap->stats.lock);
@@ -55,7 +58,6 @@ hearth_status hearth_get_stats(hearth_heap *heap, hearth_stats *out)
     pthread_mutex_lock(&stats->lock);
     out->nodes = heap->topology->nodes;
     out->mutators = __atomic_load_n(&heap->mutator_count, __ATOMIC_RELAXED);
-    out->allocated_bytes = stats->allocated_bytes;
     out->allocated_objects = stats->allocated_objects;
     out->live_bytes = stats->live_bytes;
     out->live_objects = stats->live_objects;
@@ -73,11 +75,12 @@ hearth_status hearth_get_stats(hearth_heap *heap, hearth_stats *out)
     out->budget_bytes = __atomic_load_n(&heap->space.budget, __ATOMIC_RELAXED) << HA_BLOCK_SHIFT;
     out->nursery_bytes = __atomic_load_n(&heap->space.nursery, __ATOMIC_RELAXED);
     out->spilled_blocks = __atomic_load_n(&heap->space.spilled, __ATOMIC_RELAXED);
-    out->metadata_bytes = 0;
+    out->metadata_bytes = out->allocated_bytes = 0;
     for (int n = 0; n < heap->space.nodes; n++) {
         struct ha_pool *pool = heap->space.pool[n];
         pthread_mutex_lock(&pool->lock);
         out->metadata_bytes += pool->chunk_count * (HA_HEAD_BLOCKS * (uint64_t)HA_BLOCK);
+        out->allocated_bytes += __atomic_load_n(&pool->allocated_bytes, __ATOMIC_RELAXED);
         pthread_mutex_unlock(&pool->lock);
     }
     return HEARTH_OK;

@@ -88,6 +88,9 @@ static hearth_status hg_type_validate(const hearth_type_info *info)
             return ht_fail(HEARTH_EINVAL, "type %s: elements with references are not aligned",
                            name);
     }
+    if (info->ref_count > info->size / sizeof(void *))
+        return ht_fail(HEARTH_EINVAL, "type %s: %zu offsets, but its %zu bytes have fewer slots",
+                       name, info->ref_count, info->size);
     for (size_t i = 0; i < info->ref_count; i++)
         if (info->ref_offsets[i] % sizeof(void *) != 0 || info->size < sizeof(void *) ||
             info->ref_offsets[i] > info->size - sizeof(void *))
@@ -139,45 +142,47 @@ static hearth_type hg_type_handle(const struct hg_type *row, uint32_t index)
     return handle | ha_class_cell(ha_class_of(row->fixed)) / HEARTH_GRANULE << 16;
 }
 
-static hearth_status hg_type_add(struct hg_types *types, const hearth_type_info *info,
-                                 uint8_t force_tier, hearth_type *out)
+/* Write the next row and publish it; types->lock is held. */
+static hearth_status hg_type_add(struct hg_types *types, const hearth_type_info *info, bool model,
+                                 hearth_type *out)
 {
-    pthread_mutex_lock(&types->lock);
     uint32_t index = types->count;
-    hearth_status status = HEARTH_OK;
     if (index == HG_TYPES_MAX)
-        status = ht_fail(HEARTH_ETYPE, "the heap has %d types already", HG_TYPES_MAX - 1);
-    struct hg_type *row = &types->row[index < HG_TYPES_MAX ? index : 0];
-    if (status == HEARTH_OK)
-        status = hg_type_fill(row, info);
-    if (status == HEARTH_OK) {
-        if (force_tier == HG_TIER_MODEL) {
-            row->tier = HG_TIER_MODEL;
-            row->leaf = 0;
-        }
-        row->handle = hg_type_handle(row, index);
-        bool plain = row->element != 0 && !row->cards && row->tier != HG_TIER_MODEL;
-        types->shapes[index].fixed = plain ? row->fixed : UINT32_MAX;
-        types->shapes[index].element = row->element;
-        *out = row->handle;
-        __atomic_store_n(&types->count, index + 1, __ATOMIC_RELEASE);
-    }
-    pthread_mutex_unlock(&types->lock);
-    return status;
+        return ht_fail(HEARTH_ETYPE, "type %s: the heap has %d types already",
+                       info->name != NULL ? info->name : "(unnamed)", HG_TYPES_MAX - 1);
+    struct hg_type *row = &types->row[index];
+    hearth_status status = hg_type_fill(row, info);
+    if (status != HEARTH_OK)
+        return status;
+    if (model)
+        row->tier = HG_TIER_MODEL;
+    row->handle = hg_type_handle(row, index);
+    bool plain = row->element != 0 && !row->cards && !model;
+    types->shapes[index].fixed = plain ? row->fixed : UINT32_MAX;
+    types->shapes[index].element = row->element;
+    __atomic_store_n(&types->count, index + 1, __ATOMIC_RELEASE);
+    *out = row->handle;
+    return HEARTH_OK;
 }
 
 hearth_status hearth_type_register(hearth_heap *heap, const hearth_type_info *info,
                                    hearth_type *out)
 {
     if (heap == NULL || info == NULL || out == NULL)
-        return ht_fail(HEARTH_EINVAL, "hearth_type_register: heap, info or out is NULL");
+        return ht_fail(HEARTH_EINVAL, "hearth_type_register: %s is NULL",
+                       heap == NULL   ? "heap"
+                       : info == NULL ? "info"
+                                      : "out");
     if (info->struct_size != sizeof *info)
         return ht_fail(HEARTH_EINVAL, "hearth_type_info.struct_size is %zu, not %zu",
                        info->struct_size, sizeof *info);
     hearth_status status = hg_type_validate(info);
     if (status != HEARTH_OK)
         return status;
-    return hg_type_add(&heap->types, info, HG_TIER_NONE, out);
+    pthread_mutex_lock(&heap->types.lock);
+    status = hg_type_add(&heap->types, info, false, out);
+    pthread_mutex_unlock(&heap->types.lock);
+    return status;
 }
 
 hearth_status hearth_type_leaf(hearth_heap *heap, const char *name, size_t size, hearth_type *out)
@@ -214,7 +219,10 @@ hearth_status hearth_type_refs(hearth_heap *heap, const char *name, hearth_type 
 hearth_status hearth_type_get(hearth_heap *heap, hearth_type type, hearth_type_info *out)
 {
     if (heap == NULL || out == NULL)
-        return ht_fail(HEARTH_EINVAL, "hearth_type_get: heap or out is NULL");
+        return ht_fail(HEARTH_EINVAL, "hearth_type_get: %s is NULL", heap == NULL ? "heap" : "out");
+    if (out->struct_size != sizeof *out)
+        return ht_fail(HEARTH_EINVAL, "hearth_type_info.struct_size is %zu, not %zu",
+                       out->struct_size, sizeof *out);
     const struct hg_type *row = hg_type_find(&heap->types, type);
     if (row == NULL)
         return ht_fail(HEARTH_ETYPE, "0x%x is not a type of this heap", type);
@@ -236,19 +244,29 @@ hearth_status hearth_set_object_model(hearth_heap *heap, const hearth_object_mod
                                       hearth_type *out)
 {
     if (heap == NULL || model == NULL || out == NULL || model->trace == NULL)
-        return ht_fail(HEARTH_EINVAL, "hearth_set_object_model: an argument or trace is NULL");
+        return ht_fail(HEARTH_EINVAL, "hearth_set_object_model: %s is NULL",
+                       heap == NULL    ? "heap"
+                       : model == NULL ? "model"
+                       : out == NULL   ? "out"
+                                       : "model->trace");
     if (model->struct_size != sizeof *model)
         return ht_fail(HEARTH_EINVAL, "hearth_object_model.struct_size is %zu, not %zu",
                        model->struct_size, sizeof *model);
-    if (heap->types.model_type != 0)
-        return ht_fail(HEARTH_ESTATE, "the heap has an object model already (type 0x%x)",
-                       heap->types.model_type);
     hearth_type_info info = {
         .struct_size = sizeof info, .name = "object model", .size = 1, .trace = model->trace};
-    heap->types.model = *model;
-    hearth_status status = hg_type_add(&heap->types, &info, HG_TIER_MODEL, out);
-    if (status == HEARTH_OK)
-        heap->types.model_type = *out;
+    struct hg_types *types = &heap->types;
+    hearth_status status;
+    pthread_mutex_lock(&types->lock);
+    if (types->model_type != 0) {
+        status = ht_fail(HEARTH_ESTATE, "the heap has an object model already (type 0x%x)",
+                         types->model_type);
+    } else {
+        types->model = *model; /* before anyone can have the type */
+        status = hg_type_add(types, &info, true, out);
+        if (status == HEARTH_OK)
+            types->model_type = *out;
+    }
+    pthread_mutex_unlock(&types->lock);
     return status;
 }
 

@@ -99,6 +99,9 @@ static hearth_status hg_verify_roots(hearth_heap *heap)
         for (struct hg_handles *page = m->handles; page != NULL; page = page->prev)
             for (size_t i = 0; i < page->count; i++)
                 hg_verify_slot(&v.visitor, &page->slot[i]);
+        if (v.status == HEARTH_OK && !hg_handles_check(m))
+            return ht_fail(HEARTH_ECORRUPT, "the handle scopes of mutator %p are damaged",
+                           (void *)m);
     }
     if (v.status == HEARTH_OK && mutators != (size_t)heap->mutator_count)
         return ht_fail(HEARTH_ECORRUPT, "%zu mutators are listed, the count is %d", mutators,
@@ -139,7 +142,7 @@ void hg_verify_report(hearth_heap *heap, bool before)
 
 hearth_status hearth_verify(hearth_mutator *mutator)
 {
-    hearth_status status = hg_mutator_own(mutator, "hearth_verify");
+    hearth_status status = hg_mutator_ready(mutator, "hearth_verify");
     if (status != HEARTH_OK)
         return status;
     hearth_heap *heap = mutator->heap;
@@ -149,17 +152,18 @@ hearth_status hearth_verify(hearth_mutator *mutator)
         hg_park(heap, self);
     hg_world_stop(heap, self);
     ha_space_hold(&heap->space);
+    __atomic_store_n(&heap->collecting, true, __ATOMIC_RELAXED);
     uint64_t bytes = 0, objects = 0;
     for (struct hg_mutator *m = heap->mutators; m != NULL; m = m->next)
         hg_mutator_flush(m, &bytes, &objects);
     pthread_mutex_lock(&heap->stats.lock);
-    heap->stats.allocated_bytes += bytes;
     heap->stats.allocated_objects += objects;
     heap->stats.unswept_bytes += bytes;
     pthread_mutex_unlock(&heap->stats.lock);
     status = hg_verify_heap(heap, true);
     if (status == HEARTH_OK && heap->corrupt != HEARTH_OK)
         status = ht_fail(heap->corrupt, "%s", heap->corrupt_why);
+    __atomic_store_n(&heap->collecting, false, __ATOMIC_RELAXED);
     ha_space_release(&heap->space);
     hg_world_resume(heap);
     pthread_mutex_unlock(&heap->lock);

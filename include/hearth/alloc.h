@@ -30,33 +30,45 @@ HEARTH_API HEARTH_NODISCARD void *hearth_new_on(hearth_mutator *mutator, hearth_
 /* The slow path of the inline allocators; checks everything they left unchecked. */
 HEARTH_API void *hearth_alloc_slow(hearth_mutator *mutator, hearth_type type, size_t size);
 
-/* Allocate a fixed-size object; `size` is its type's size, best a compile-time constant. A size or
- * type that does not match takes the checked slow path and fails there with a status. */
+/* Allocate a fixed-size object; `size` is its type's size, best a compile-time constant. A size that
+ * needs another cell than the type's, or no mutator, takes the checked slow path and fails there with a
+ * status. That is all that is looked at here: with HEARTH_CHECKED defined before including hearth.h,
+ * every allocation takes the slow path and everything is checked. */
 HEARTH_INLINE HEARTH_NODISCARD void *hearth_alloc(hearth_mutator *mutator, hearth_type type,
                                                   size_t size)
 {
+#ifdef HEARTH_CHECKED
+    return hearth_alloc_slow(mutator, type, size);
+#else
     size_t cell = (size + HEARTH_HEADER + 15) & ~(size_t)15;
     if (size > HEARTH_INLINE_CELL - HEARTH_HEADER)
         return hearth_alloc_slow(mutator, type, size);
     unsigned size_class = hearth_class_of_cell(cell);
     if (cell > 256)
         cell = hearth_cell_of_class(size_class);
+    /* The type's granules, 0 without a mutator: one comparison, and what it compares does not change
+     * in a loop. */
+    uint32_t granules = (type >> 16) & (0u - (uint32_t)(mutator != NULL));
+    if (HEARTH_UNLIKELY(granules != cell / HEARTH_GRANULE))
+        return hearth_alloc_slow(mutator, type, size);
     hearth_run *run = &mutator->run[size_class * 2 + (type & 1u)];
     char *at = run->cursor;
-    if (HEARTH_UNLIKELY((size_t)(run->limit - at) < cell) ||
-        HEARTH_UNLIKELY((type >> 16) != cell / HEARTH_GRANULE))
+    if (HEARTH_UNLIKELY((size_t)(run->limit - at) < cell))
         return hearth_alloc_slow(mutator, type, size);
     run->cursor = at + cell;
     *(uint64_t *)at = hearth_header_make(type, 0);
     return at + HEARTH_HEADER;
+#endif
 }
 
 /* Allocate a variable-length object of `count` elements. */
 HEARTH_INLINE HEARTH_NODISCARD void *hearth_alloc_array(hearth_mutator *mutator, hearth_type type,
                                                         size_t count)
 {
+#ifndef HEARTH_CHECKED
     uint32_t index = (type & 0xffffu) >> 1;
-    if (HEARTH_LIKELY(type <= 0xffffu && index < mutator->shape_count && count <= 0xffffu)) {
+    if (HEARTH_LIKELY(mutator != NULL && type <= 0xffffu && index < mutator->shape_count &&
+                      count <= 0xffffu)) {
         hearth_shape shape = mutator->shapes[index];
         size_t size = (size_t)shape.fixed + (size_t)shape.element * count;
         size_t cell = (size + HEARTH_HEADER + 15) & ~(size_t)15;
@@ -70,6 +82,7 @@ HEARTH_INLINE HEARTH_NODISCARD void *hearth_alloc_array(hearth_mutator *mutator,
             }
         }
     }
+#endif
     return hearth_new_array(mutator, type, count);
 }
 

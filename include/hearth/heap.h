@@ -52,7 +52,9 @@ HEARTH_API hearth_mutator *hearth_current(hearth_heap *heap);
 HEARTH_API void hearth_safepoint_slow(hearth_mutator *mutator);
 HEARTH_INLINE void hearth_safepoint(hearth_mutator *mutator)
 {
-    if (HEARTH_UNLIKELY(__atomic_load_n(&mutator->poll, __ATOMIC_RELAXED) != 0))
+    static const uint32_t none = 1; /* without a mutator: the slow path, which reports it */
+    const uint32_t *poll = mutator != NULL ? &mutator->poll : &none;
+    if (HEARTH_UNLIKELY(__atomic_load_n(poll, __ATOMIC_RELAXED) != 0))
         hearth_safepoint_slow(mutator);
 }
 

@@ -1,5 +1,5 @@
 /* hearth/stats.h - what the heap did and holds. Counters are exact after a collection; between
- * collections allocation is counted per run (8 KiB) of each mutator. */
+ * collections bytes are counted when a mutator has used up a block (64 KiB), objects not at all. */
 #ifndef HEARTH_STATS_H
 #define HEARTH_STATS_H
 
@@ -74,7 +74,7 @@ typedef struct hearth_stats {
     uint64_t limit_bytes;      /* hard limit                                              */
     uint64_t budget_bytes;     /* what it may reach before a full collection              */
     uint64_t nursery_bytes;    /* present size of the nursery                             */
-    uint64_t metadata_bytes;   /* chunk heads, worker buffers                             */
+    uint64_t metadata_bytes;   /* heads of chunks: marks and block headers                */
     uint64_t minor_count;      /* collections                                             */
     uint64_t full_count;
     uint64_t pause_total_ns;   /* all pauses                                              */

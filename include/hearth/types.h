@@ -80,7 +80,8 @@ HEARTH_API HEARTH_NODISCARD hearth_status hearth_type_bytes(hearth_heap *heap, c
 HEARTH_API HEARTH_NODISCARD hearth_status hearth_type_refs(hearth_heap *heap, const char *name,
                                                            hearth_type *out);
 
-/* What was registered, for bindings and tools. `name` points into the heap. ETYPE if unknown. */
+/* What was registered, for bindings and tools; set out->struct_size before. `name` and `ref_offsets`
+ * point into the heap. Errors: EINVAL, ETYPE if unknown. */
 HEARTH_API hearth_status hearth_type_get(hearth_heap *heap, hearth_type type,
                                          hearth_type_info *out);
 
