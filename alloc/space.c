@@ -61,11 +61,20 @@ void ha_space_destroy(struct ha_space *space)
     space->nodes = 0;
 }
 
+/* A charge that is refused changes nothing, so that it cannot make another one fail. The budget is looked
+ * at again afterwards: who lowers it looks at `used` after that, and one of the two sees the other. */
 bool ha_space_charge(struct ha_space *space, size_t blocks)
 {
-    size_t used = __atomic_add_fetch(&space->used, blocks, __ATOMIC_RELAXED);
-    if (used > __atomic_load_n(&space->budget, __ATOMIC_RELAXED)) {
-        __atomic_sub_fetch(&space->used, blocks, __ATOMIC_RELAXED);
+    size_t used = __atomic_load_n(&space->used, __ATOMIC_RELAXED);
+    do {
+        size_t budget = __atomic_load_n(&space->budget, __ATOMIC_RELAXED);
+        if (blocks > budget || used > budget - blocks)
+            return false;
+    } while (!__atomic_compare_exchange_n(&space->used, &used, used + blocks, true,
+                                          __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
+    used += blocks;
+    if (used > __atomic_load_n(&space->budget, __ATOMIC_SEQ_CST)) {
+        ha_space_refund(space, blocks);
         return false;
     }
     size_t peak = __atomic_load_n(&space->peak, __ATOMIC_RELAXED);
@@ -137,6 +146,8 @@ struct ha_block *ha_space_take(struct ha_space *space, int node, unsigned run,
                           effort == HA_EFFORT_TIGHT ? HA_BUCKET_TENTH : HA_BUCKET_QUARTER);
     if (block == NULL && effort == HA_EFFORT_TIGHT)
         block = ha_take_foreign(space, node, run);
+    if (block != NULL)
+        *why = HA_GRANTED;
     return block;
 }
 
@@ -165,13 +176,16 @@ void ha_space_release(struct ha_space *space)
         pthread_mutex_unlock(&space->pool[n]->ageing);
 }
 
-/* A large object: the address may lie in a tail block or in a further chunk of the span. */
+/* A large object: the address may lie in a tail block or in a further chunk of the span. As with small
+ * ones, the header belongs to the object. */
 static uintptr_t ha_find_large(struct ha_block *block, uintptr_t address)
 {
     if (block->state == HA_TAIL)
         block = ha_block_at(ha_chunk_of(block), ha_block_number(block) - block->blocks);
-    uintptr_t object = (uintptr_t)ha_block_start(block) + HEARTH_GRANULE;
-    return address - object < block->size || address == object ? object : 0;
+    uintptr_t header = (uintptr_t)ha_block_start(block) + HEARTH_GRANULE - HEARTH_HEADER;
+    return block->size != 0 && address - header < block->size + HEARTH_HEADER
+               ? header + HEARTH_HEADER
+               : 0;
 }
 
 uintptr_t ha_space_find(const struct ha_space *space, uintptr_t address)
@@ -182,7 +196,8 @@ uintptr_t ha_space_find(const struct ha_space *space, uintptr_t address)
     const struct ha_slot *slot = &windows->slot[(address - windows->base) >> HA_CHUNK_SHIFT];
     if (__atomic_load_n(&slot->owner, __ATOMIC_ACQUIRE) != space->owner)
         return 0;
-    uintptr_t base = ha_chunk_base(address) - (uintptr_t)slot->head * HA_CHUNK;
+    uintptr_t base = ha_chunk_base(address) -
+                     (uintptr_t)__atomic_load_n(&slot->head, __ATOMIC_RELAXED) * HA_CHUNK;
     struct ha_chunk *chunk = (struct ha_chunk *)base;
     if (chunk->span > 1)
         return ha_find_large(ha_block_at(chunk, HA_HEAD_BLOCKS), address);
@@ -217,8 +232,9 @@ hearth_status ha_space_check(struct ha_space *space)
     if (used != space->used)
         return ht_fail(HEARTH_ECORRUPT, "pools use %zu blocks, the budget has charged %zu", used,
                        space->used);
-    if (space->used > space->limit)
-        return ht_fail(HEARTH_ECORRUPT, "%zu blocks are used, the limit is %zu", space->used,
-                       space->limit);
+    if (space->used > space->budget || space->budget > space->limit || space->peak < space->used)
+        return ht_fail(HEARTH_ECORRUPT,
+                       "%zu blocks are used, at most %zu so far; budget %zu, limit %zu",
+                       space->used, space->peak, space->budget, space->limit);
     return HEARTH_OK;
 }

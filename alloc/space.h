@@ -57,8 +57,8 @@ void ha_space_release(struct ha_space *space);
 /* Monotonic milliseconds, as stamped on free blocks. */
 uint32_t ha_space_clock(void);
 
-/* The object that `address` points to or into, 0 if none is allocated there (world stopped, or own
- * thread's object). */
+/* The object that `address` points to or into, its header included; 0 if none is allocated there (world
+ * stopped, or own thread's object). */
 uintptr_t ha_space_find(const struct ha_space *space, uintptr_t address);
 
 hearth_status ha_space_check(struct ha_space *space);
