@@ -27,7 +27,7 @@ START_TEST(thread_runs_where_it_is_bound)
     struct hearth_topology *topology;
 
     fixture_real();
-    topology = fixture_topology("fake-nodes=4");
+    topology = fixture_topology(fixture_fake(4));
     for (int node = 0; node < topology->nodes; node++) {
         HARNESS_OK(hearth_topology_bind_thread(topology, node));
         expect_bound(topology->node[node].cpu_set);
@@ -51,8 +51,8 @@ START_TEST(thread_never_leaves_the_allowed_cpus)
     CPU_ZERO(&one);
     CPU_SET(cpu, &one);
     ck_assert_int_eq(sched_setaffinity(0, sizeof(one), &one), 0);
-    topology = fixture_topology("fake-nodes=8");
-    for (int node = 0; node < 8; node++) {
+    topology = fixture_topology(fixture_fake(8));
+    for (int node = 0; node < topology->nodes; node++) {
         HARNESS_OK(hearth_topology_bind_thread(topology, node));
         ck_assert_int_eq(sched_getcpu(), cpu);
     }
@@ -65,8 +65,9 @@ START_TEST(wrong_nodes_are_named)
     struct hearth_topology *topology;
 
     fixture_real();
-    topology = fixture_topology("fake-nodes=2");
-    HARNESS_STATUS_NAMES(hearth_topology_bind_thread(topology, 2), HEARTH_ENODE, "node 2");
+    topology = fixture_topology(fixture_fake(2));
+    HARNESS_STATUS_NAMES(hearth_topology_bind_thread(topology, 64), HEARTH_ENODE, "node 64");
+    HARNESS_STATUS(hearth_topology_bind_thread(topology, topology->nodes), HEARTH_ENODE);
     HARNESS_STATUS_NAMES(hearth_topology_bind_thread(topology, -1), HEARTH_ENODE, "node -1");
     HARNESS_STATUS_NAMES(hearth_topology_bind_thread(NULL, 0), HEARTH_EINVAL, "topology");
     ht_fault_arm(HT_FAULT_AFFINITY, 1, false);

@@ -82,9 +82,9 @@ START_TEST(free_memory_is_counted_now)
     }
     hearth_topology_destroy(topology);
     HARNESS_OK(hearth_options_create(&options));
-    HARNESS_OK(hearth_options_set(options, "fake-nodes", "64"));
+    HARNESS_OK(hearth_options_parse(options, fixture_fake(64)));
     topology = create(options);
-    for (int i = 0; i < 64; i++) {
+    for (int i = 0; i < hearth_topology_nodes(topology); i++) {
         ck_assert(info_of(topology, i).fake);
         ck_assert_uint_gt(info_of(topology, i).free_bytes, 0);
         pieces += info_of(topology, i).memory_bytes;

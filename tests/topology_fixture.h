@@ -64,6 +64,18 @@ static inline struct hearth_topology *fixture_topology(const char *text)
     return topology;
 }
 
+/* "fake-nodes=N" that gives each node of the machine seen now about `parts` pieces. */
+static inline const char *fixture_fake(int parts)
+{
+    static char text[32];
+    struct hearth_topology *topology = fixture_topology("");
+    int fit = HT_MAX_NODES / topology->nodes;
+
+    snprintf(text, sizeof(text), "fake-nodes=%d", topology->nodes * (parts < fit ? parts : fit));
+    ht_topology_destroy(topology);
+    return text;
+}
+
 /* A new empty directory; removed with everything in it by fixture_remove. */
 static inline char *fixture_directory(void)
 {
