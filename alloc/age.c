@@ -27,14 +27,14 @@ static unsigned ha_age_collect(struct ha_pool *pool, struct ha_block **batch, ui
     return n;
 }
 
-/* The chunk is wholly cold: unlink it; its address space serves the next one who needs a chunk. */
-static bool ha_age_chunk(struct ha_pool *pool, struct ha_chunk *chunk)
+/* Take a chunk whose blocks are all free out of the pool; its address space serves the next one who
+ * needs a chunk. pool->lock is held. */
+static void ha_chunk_unlink(struct ha_pool *pool, struct ha_chunk *chunk)
 {
-    const uint64_t all = ~(uint64_t)0 << HA_HEAD_BLOCKS;
-    if (chunk->cold_mask != all)
-        return false;
-    for (unsigned i = HA_HEAD_BLOCKS; i < HA_CHUNK_BLOCKS; i++)
-        ha_list_remove(&pool->cold, ha_block_at(chunk, i));
+    for (unsigned i = HA_HEAD_BLOCKS; i < HA_CHUNK_BLOCKS; i++) {
+        struct ha_block *block = ha_block_at(chunk, i);
+        ha_list_remove(block->state == HA_COLD ? &pool->cold : &pool->free, block);
+    }
     if (chunk->prev != NULL)
         chunk->prev->next = chunk->next;
     else
@@ -42,7 +42,6 @@ static bool ha_age_chunk(struct ha_pool *pool, struct ha_chunk *chunk)
     if (chunk->next != NULL)
         chunk->next->prev = chunk->prev;
     pool->chunk_count--;
-    return true;
 }
 
 static bool ha_age_batch(struct ha_pool *pool, uint32_t now_ms, uint32_t keep_ms)
@@ -68,8 +67,10 @@ static bool ha_age_batch(struct ha_pool *pool, uint32_t now_ms, uint32_t keep_ms
         chunk->cold_mask |= bit;
         ha_list_push(&pool->cold, batch[i]);
         pool->released += HA_BLOCK;
-        if (ha_age_chunk(pool, chunk))
+        if (chunk->cold_mask == HA_ALL_BLOCKS) {
+            ha_chunk_unlink(pool, chunk);
             empty[empties++] = chunk;
+        }
     }
     pthread_mutex_unlock(&pool->lock);
     for (unsigned i = 0; i < empties; i++)
@@ -84,4 +85,28 @@ void ha_pool_age(struct ha_pool *pool, uint32_t now_ms, uint32_t keep_ms)
         more = ha_age_batch(pool, now_ms, keep_ms);
         pthread_mutex_unlock(&pool->ageing);
     }
+}
+
+size_t ha_pool_trim(struct ha_pool *pool)
+{
+    struct ha_chunk *empty = NULL;
+    size_t count = 0;
+    pthread_mutex_lock(&pool->lock);
+    for (struct ha_chunk *chunk = pool->chunks, *next; chunk != NULL; chunk = next) {
+        next = chunk->next;
+        if (chunk->free_mask != HA_ALL_BLOCKS)
+            continue;
+        size_t warm = (size_t)__builtin_popcountll(chunk->free_mask & ~chunk->cold_mask);
+        pool->released += warm << HA_BLOCK_SHIFT;
+        ha_chunk_unlink(pool, chunk);
+        chunk->next = empty;
+        empty = chunk;
+        count++;
+    }
+    pthread_mutex_unlock(&pool->lock);
+    for (struct ha_chunk *next; empty != NULL; empty = next) {
+        next = empty->next;
+        ha_chunk_give(pool->windows, empty);
+    }
+    return count;
 }

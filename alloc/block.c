@@ -10,7 +10,7 @@ void ha_chunk_format(struct ha_chunk *chunk, struct ha_pool *pool, size_t span)
     chunk->next = chunk->prev = NULL;
     chunk->pool = pool;
     chunk->span = span;
-    chunk->free_mask = chunk->cold_mask = span == 1 ? ~(uint64_t)0 << HA_HEAD_BLOCKS : 0;
+    chunk->free_mask = chunk->cold_mask = span == 1 ? HA_ALL_BLOCKS : 0;
     for (unsigned i = HA_HEAD_BLOCKS; i < HA_CHUNK_BLOCKS; i++)
         ha_block_at(chunk, i)->state = span == 1 ? HA_COLD : HA_NONE;
 }
@@ -35,7 +35,7 @@ void ha_block_format(struct ha_block *block, const struct ha_classes *classes, u
 size_t ha_object_capacity(uintptr_t object)
 {
     const struct ha_block *block = ha_block_of(object);
-    if (block->state == HA_LARGE)
+    if (__atomic_load_n(&block->state, __ATOMIC_RELAXED) == HA_LARGE)
         return block->size;
     return block->cell - HEARTH_HEADER;
 }

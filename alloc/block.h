@@ -23,6 +23,9 @@ enum {
     HA_DATA_BLOCKS = HA_CHUNK_BLOCKS - HA_HEAD_BLOCKS /* 60                                    */
 };
 
+/* free_mask or cold_mask of a chunk without anything in it. */
+#define HA_ALL_BLOCKS (~(uint64_t)0 << HA_HEAD_BLOCKS)
+
 enum { HA_SCAN = 0, HA_LEAF = 1 };
 
 /* What a block is. */
@@ -52,12 +55,13 @@ struct ha_block {
     uint16_t live;       /* marked cells at the last sweep                               */
     uint16_t blocks;     /* LARGE: how many; TAIL: distance to the first                 */
     uint8_t size_class;
-    uint8_t kind;   /* HA_SCAN or HA_LEAF                                           */
-    uint8_t state;  /* enum ha_state                                                */
-    uint8_t bucket; /* PARTIAL: which                                               */
-    uint8_t young;  /* is in the young list                                         */
-    uint8_t span;   /* LARGE: has chunks of its own                                 */
-    uint8_t pad[2];
+    uint8_t kind;    /* HA_SCAN or HA_LEAF                                           */
+    uint8_t state;   /* enum ha_state                                                */
+    uint8_t bucket;  /* PARTIAL: which                                               */
+    uint8_t young;   /* is in the young list                                         */
+    uint8_t span;    /* LARGE: has chunks of its own                                 */
+    uint8_t touched; /* an object in it was marked since the last sweep (relaxed)    */
+    uint8_t pad;
     uint32_t stamp; /* FREE: ms clock when it became free                           */
     uint32_t scan;  /* LARGE: slots already handed out by the tracer                */
     size_t size;    /* LARGE: payload bytes                                         */

@@ -21,15 +21,15 @@ static struct ha_block *ha_take_adjacent(struct ha_pool *pool, size_t payload, s
     return block;
 }
 
-/* Chunks of its own: head, payload, card table. */
+/* Chunks of its own: head, payload, card table. At least two: less fits into the blocks of one. */
 static struct ha_block *ha_take_span(struct ha_pool *pool, size_t payload, size_t blocks)
 {
     size_t cards = payload / HEARTH_GRANULE + 1;
     size_t bytes = (size_t)HA_HEAD_BLOCKS * HA_BLOCK + HEARTH_GRANULE + payload + cards;
     size_t chunks = (bytes + HA_CHUNK - 1) >> HA_CHUNK_SHIFT;
-    if (chunks < 2)
-        chunks = 2; /* span > 1 tells it from an ordinary chunk */
     struct ha_chunk *chunk = ha_chunk_take(pool->windows, pool->node, chunks, pool->owner);
+    if (chunk == NULL && ha_pool_trim(pool) != 0)
+        chunk = ha_chunk_take(pool->windows, pool->node, chunks, pool->owner);
     if (chunk == NULL)
         return NULL;
     ha_chunk_format(chunk, pool, chunks);

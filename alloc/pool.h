@@ -77,6 +77,10 @@ void ha_pool_add_young(struct ha_pool *pool, struct ha_block *block);
  * keeper thread. */
 void ha_pool_age(struct ha_pool *pool, uint32_t now_ms, uint32_t keep_ms);
 
+/* Give back the chunks in which nothing is in use, at once: for a span that finds no room. Returns how
+ * many. Any thread. */
+size_t ha_pool_trim(struct ha_pool *pool);
+
 /* Invariants of lists, masks, counters and every block; world stopped. */
 hearth_status ha_pool_check(struct ha_pool *pool);
 

@@ -194,9 +194,8 @@ static hearth_status ha_check_state(const struct ha_chunk *chunk, const struct h
 static hearth_status ha_check_chunk(const struct ha_pool *pool, struct ha_chunk *chunk,
                                     const struct ha_chunk *before, struct ha_census *census)
 {
-    const uint64_t blocks = ~(uint64_t)0 << HA_HEAD_BLOCKS;
     if (!ha_is_header(pool, ha_block_at(chunk, HA_HEAD_BLOCKS)) || chunk->span != 1 ||
-        chunk->prev != before || ((chunk->free_mask | chunk->cold_mask) & ~blocks) != 0 ||
+        chunk->prev != before || ((chunk->free_mask | chunk->cold_mask) & ~HA_ALL_BLOCKS) != 0 ||
         census->chunks == pool->chunk_count)
         return ht_fail(HEARTH_ECORRUPT, "chunk %p is not number %zu of %zu of node %d",
                        (void *)chunk, census->chunks, pool->chunk_count, pool->node);
