@@ -71,7 +71,7 @@ LAYERS := topology alloc gc
 PROGRAM_SOURCES := $(wildcard $(LAYERS:%=%/hearth-*.c))
 LIBRARY_SOURCES := $(filter-out $(PROGRAM_SOURCES),$(wildcard $(LAYERS:%=%/*.c)))
 PUBLIC_HEADERS := $(wildcard include/*.h include/hearth/*.h)
-TEST_SOURCES := $(wildcard tests/test_*.c) tests/harness.c
+TEST_SOURCES := $(filter-out tests/embed.c,$(wildcard tests/*.c))
 FORMATTED := $(PUBLIC_HEADERS) $(wildcard $(foreach dir,$(LAYERS) tests tests/numa bench \
              bench/systems examples,$(addprefix $(dir)/*,.c .h .cc)))
 

@@ -32,7 +32,7 @@ START_TEST(table_is_complete)
 {
     hearth_options *options = create();
 
-    ck_assert_uint_eq(hearth_option_count(), 19);
+    ck_assert_uint_eq(hearth_option_count(), 20);
     ck_assert_ptr_null(hearth_option_at(hearth_option_count()));
     ck_assert_ptr_null(hearth_option_at(SIZE_MAX));
     for (size_t i = 0; i < hearth_option_count(); i++) {
@@ -71,6 +71,7 @@ START_TEST(defaults_are_those_of_the_contract)
     ck_assert_uint_eq(options.release_after, 1000);
     ck_assert(!options.conservative && !options.verify && !options.poison);
     ck_assert_int_eq(options.prefetch, 16);
+    ck_assert_uint_eq(options.help_after, 16384);
     ck_assert_int_eq(options.stress, 0);
     ck_assert_int_eq(options.log, HT_LOG_NONE);
 }
@@ -372,7 +373,7 @@ START_TEST(random_text_never_breaks_a_set)
     hearth_options *options = create();
     int good = 0, bad = 0;
 
-    for (int round = 0; round < 4000; round++) {
+    for (uint64_t round = harness_scaled(4000); round > 0; round--) {
         struct hearth_options before = *options;
         char text[512];
         hearth_status status;
@@ -388,8 +389,8 @@ START_TEST(random_text_never_breaks_a_set)
             ck_assert_mem_eq(options, &before, sizeof(before));
         }
     }
-    ck_assert_int_gt(good, 100);
-    ck_assert_int_gt(bad, 100);
+    ck_assert_int_gt(good, 10);
+    ck_assert_int_gt(bad, 10);
     hearth_options_destroy(options);
 }
 END_TEST
@@ -399,7 +400,7 @@ START_TEST(random_numbers_read_back)
     uint64_t random = harness_seed();
     hearth_options *options = create();
 
-    for (int round = 0; round < 2000; round++) {
+    for (uint64_t round = harness_scaled(2000); round > 0; round--) {
         uint64_t number = harness_random(&random) >> (17 + harness_random_below(&random, 47));
         double growth = 1.05 + (double)(harness_random(&random) >> 40) / (1 << 18);
         char text[TEXT];

@@ -85,6 +85,8 @@ static const struct ht_option ht_option_table[] = {
             "Scan the stacks of all threads for ambiguous references.")
     HT_INT(prefetch, "prefetch", "16", 0, 64,
            "Depth of the tracer's prefetch ring; 0 traces without it.")
+    HT_COUNT(help_after, "help-after", "16384", 0x1p40,
+             "Objects one thread traces before it calls others to help; 0 calls them at once.")
     HT_BOOL(verify, "verify", "off",
             "Run the heap verifier before and after every collection.")
     HT_INT(stress, "stress", "0", 0, 1000000000,

@@ -29,6 +29,7 @@ struct hearth_options {
     bool conservative;       /* conservative: scan the stacks of all mutators          */
     /* tracing */
     int64_t prefetch;        /* prefetch: depth of the ring, 0..64                     */
+    size_t help_after;       /* help-after: objects traced alone before helpers come   */
     /* checking */
     bool verify;             /* verify: run the verifier before and after every collection */
     int64_t stress;          /* stress: collect at every n-th slow allocation; 0 = off */
