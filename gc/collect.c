@@ -79,12 +79,16 @@ static void hg_scan_remembered(hearth_heap *heap, struct hg_worker *worker,
     hg_remember_reset(set);
 }
 
-static void hg_scan_roots(hearth_heap *heap, struct hg_worker *worker, bool full)
+static void hg_scan_all_remembered(hearth_heap *heap, struct hg_worker *worker, bool full)
 {
-    struct hg_root_visitor roots = {{hg_root_slot}, heap, worker};
     hg_scan_remembered(heap, worker, &heap->orphans, full);
     for (struct hg_mutator *m = heap->mutators; m != NULL; m = m->next)
         hg_scan_remembered(heap, worker, &m->remembered, full);
+}
+
+static void hg_scan_roots(hearth_heap *heap, struct hg_worker *worker)
+{
+    struct hg_root_visitor roots = {{hg_root_slot}, heap, worker};
     for (struct hg_mutator *m = heap->mutators; m != NULL; m = m->next)
         hg_scan_mutator(&roots, m);
     hg_roots_visit(&heap->roots, &roots.visitor);
@@ -141,8 +145,9 @@ static void hg_collect_stopped(hearth_heap *heap, bool all_old, hearth_collectio
     heap->marks.set_old = heap->options.generational;
     hg_marks_turn(&heap->marks, full, all_old || !heap->options.generational);
     int node = heap->space.nodes > 1 ? ht_topology_here(heap->topology) : 0;
-    struct hg_worker *worker = hg_trace_begin(heap->trace, full, node);
-    hg_scan_roots(heap, worker, full);
+    struct hg_worker *worker = hg_trace_begin(heap->trace, full, node, hg_scan_roots);
+    hg_scan_all_remembered(heap, worker, full);
+    hg_scan_roots(heap, worker);
     uint64_t traced = ht_os_now();
     hg_trace_finish(heap->trace, c);
     uint64_t sweep = ht_os_now();
@@ -174,9 +179,9 @@ bool hg_collect(struct hg_mutator *self, hearth_gc_kind kind, bool all_old, hear
                            .number = __atomic_add_fetch(&heap->collections, 1, __ATOMIC_RELAXED),
                            .kind = heap->options.generational ? kind : HEARTH_GC_FULL,
                            .reason = reason};
-    if (__atomic_load_n(&heap->pacing.lost, __ATOMIC_RELAXED) != 0)
-        c.kind = HEARTH_GC_FULL;
     hg_world_stop(heap, self);
+    if (__atomic_load_n(&heap->pacing.lost, __ATOMIC_RELAXED) != 0) /* none is lost from now on */
+        c.kind = HEARTH_GC_FULL;
     hg_mutator_note_stack(self);
     c.stop_ns = ht_os_now() - begin;
     ha_space_hold(&heap->space);

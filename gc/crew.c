@@ -21,6 +21,7 @@ static bool hg_crew_enter(struct hg_crew *crew, uint64_t *seen, hg_phase_fn **fn
             *data = crew->data;
             crew->wanted--;
             crew->inside++;
+            crew->joined++;
         }
         pthread_mutex_unlock(&crew->lock);
         if (join || quit)
@@ -89,6 +90,7 @@ void hg_crew_open(struct hg_crew *crew, hg_phase_fn *fn, void *data)
     crew->data = data;
     crew->phase++;
     crew->wanted = 0;
+    crew->joined = 0;
     pthread_mutex_unlock(&crew->lock);
 }
 
@@ -132,6 +134,7 @@ int hg_crew_close(struct hg_crew *crew)
     crew->wanted = 0;
     while (crew->inside > 0)
         pthread_cond_wait(&crew->left, &crew->lock);
+    int joined = crew->joined;
     pthread_mutex_unlock(&crew->lock);
-    return crew->started;
+    return joined;
 }

@@ -32,6 +32,7 @@ struct hg_crew {
     void *data;
     uint64_t phase; /* number of the phase                               */
     int inside;     /* helpers in it                                     */
+    int joined;     /* helpers that have been in it                      */
     int wanted;     /* helpers that may still join                       */
     int size;       /* members that may exist (workers - 1)              */
     int started;

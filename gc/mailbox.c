@@ -9,6 +9,17 @@ enum { HG_SPINS = 100 }; /* looks at the counter before sleeping: below a micros
 
 #define HG_BUSY ((uint64_t)1 << 32)
 
+#ifdef HEARTH_DEBUG
+void (*hg_mail_delay)(void); /* set before the collection, read by all workers */
+#define HG_DELAY()                                                                                 \
+    do {                                                                                           \
+        if (hg_mail_delay != NULL)                                                                 \
+            hg_mail_delay();                                                                       \
+    } while (0)
+#else
+#define HG_DELAY() ((void)0)
+#endif
+
 hearth_status hg_mail_init(struct hg_mail *mail, struct ha_windows *windows, int nodes)
 {
     mail->windows = windows;
@@ -47,9 +58,11 @@ void hg_mail_destroy(struct hg_mail *mail)
 static bool hg_slab_add(struct hg_mail *mail, int node)
 {
     struct hg_queue *queue = mail->queue[node];
-    char *memory = ha_meta_take(mail->windows, node, HG_SLAB);
-    if (memory == NULL)
+    char *memory = queue->dry ? NULL : ha_meta_take(mail->windows, node, HG_SLAB);
+    if (memory == NULL) {
+        queue->dry = true; /* asking the system for every reference would take for ever */
         return false;
+    }
     struct hg_slab *slab = (struct hg_slab *)(void *)memory;
     slab->next = queue->slabs;
     queue->slabs = slab;
@@ -60,6 +73,15 @@ static bool hg_slab_add(struct hg_mail *mail, int node)
         queue->free = batch;
     }
     return true;
+}
+
+void hg_mail_begin(struct hg_mail *mail)
+{
+    for (int n = 0; n < mail->nodes; n++) {
+        mail->queue[n]->received = 0;
+        mail->queue[n]->dry = false;
+    }
+    mail->work = HG_BUSY;
 }
 
 struct hg_batch *hg_batch_take(struct hg_mail *mail, int node)
@@ -95,15 +117,18 @@ static void hg_mail_wake(struct hg_mail *mail, int sleepers)
 void hg_mail_post(struct hg_mail *mail, int node, struct hg_batch *batch, bool inbox)
 {
     struct hg_queue *queue = mail->queue[node];
-    __atomic_fetch_add(&mail->work, 1, __ATOMIC_SEQ_CST);
+    HG_DELAY();
     pthread_mutex_lock(&queue->lock);
+    __atomic_store_n(&queue->waiting, queue->waiting + 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&mail->work, 1, __ATOMIC_SEQ_CST);
+    HG_DELAY();
     struct hg_batch **list = inbox ? &queue->inbox : &queue->shared;
     batch->next = *list;
     *list = batch;
     if (inbox)
         queue->received += batch->count;
-    __atomic_fetch_add(&queue->waiting, 1, __ATOMIC_RELAXED);
     pthread_mutex_unlock(&queue->lock);
+    HG_DELAY();
     hg_mail_wake(mail, 1);
 }
 
@@ -117,11 +142,12 @@ struct hg_batch *hg_mail_fetch(struct hg_mail *mail, int node)
     struct hg_batch *batch = *list;
     if (batch != NULL) {
         *list = batch->next;
-        __atomic_fetch_sub(&queue->waiting, 1, __ATOMIC_RELAXED);
+        HG_DELAY();
+        __atomic_fetch_sub(&mail->work, 1, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&queue->waiting, queue->waiting - 1, __ATOMIC_RELAXED);
     }
     pthread_mutex_unlock(&queue->lock);
-    if (batch != NULL)
-        __atomic_fetch_sub(&mail->work, 1, __ATOMIC_SEQ_CST);
+    HG_DELAY();
     return batch;
 }
 
@@ -138,9 +164,11 @@ bool hg_mail_join(struct hg_mail *mail)
 bool hg_mail_idle(struct hg_mail *mail)
 {
     if (__atomic_sub_fetch(&mail->work, HG_BUSY, __ATOMIC_SEQ_CST) == 0) {
+        HG_DELAY();
         hg_mail_wake(mail, INT32_MAX);
         return false;
     }
+    HG_DELAY();
     for (int spins = 0;; spins++) {
         uint32_t tick = __atomic_load_n(&mail->tick, __ATOMIC_SEQ_CST);
         if (hg_mail_pending(mail) != 0)
@@ -152,6 +180,7 @@ bool hg_mail_idle(struct hg_mail *mail)
             continue;
         }
         __atomic_fetch_add(&mail->sleepers, 1, __ATOMIC_SEQ_CST);
+        HG_DELAY();
         ht_os_sleep(&mail->tick, tick, 0);
         __atomic_fetch_sub(&mail->sleepers, 1, __ATOMIC_SEQ_CST);
     }

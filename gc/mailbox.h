@@ -4,7 +4,9 @@
  * own workers, to be stolen). A batch in a queue counts as work for termination: `work` holds
  * pending batches in its low half and busy workers in its high half, so that one atomic read tells
  * that all is done. (NumaGiC, Gidra et al., ASPLOS 2015; the count instead of its snapshot.)
- * Lock order: queue->lock is a leaf. Node: batches come from the memory of the node they serve. */
+ * Whoever sees a batch counted in `work` sees its queue's `waiting` above 0 as well, and then waits for
+ * the lock: a worker never spins while another one, preempted, is half through posting or fetching.
+ * Lock order: queue->lock < the window set's. Node: batches come from the memory of the node they serve. */
 #ifndef HEARTH_GC_MAILBOX_H
 #define HEARTH_GC_MAILBOX_H
 
@@ -35,7 +37,8 @@ struct hg_queue {
     struct hg_batch *free;   /* empty ones                                */
     struct hg_slab *slabs;   /* where they were cut from                  */
     uint64_t received;       /* references that came in                   */
-    uint32_t waiting;        /* batches in inbox and shared (atomic)      */
+    bool dry;                /* no memory for more slabs in this phase    */
+    uint32_t waiting;        /* batches in inbox and shared (lock; read without)  */
 } __attribute__((aligned(64)));
 
 struct hg_mail {
@@ -49,6 +52,9 @@ struct hg_mail {
 
 hearth_status hg_mail_init(struct hg_mail *mail, struct ha_windows *windows, int nodes);
 void hg_mail_destroy(struct hg_mail *mail);
+
+/* Begin a phase, nobody else working: the caller is busy, counters are 0. */
+void hg_mail_begin(struct hg_mail *mail);
 
 /* An empty batch in the memory of `node`; NULL: no memory. */
 struct hg_batch *hg_batch_take(struct hg_mail *mail, int node);
@@ -74,6 +80,11 @@ bool hg_mail_join(struct hg_mail *mail);
 /* The caller, busy, has nothing left. Sleeps until there may be work: true (busy again), or all is
  * done: false. */
 bool hg_mail_idle(struct hg_mail *mail);
+
+#ifdef HEARTH_DEBUG
+/* Tests: called at every step of a hand-over, to widen the windows of races. NULL: nothing. */
+extern void (*hg_mail_delay)(void);
+#endif
 
 bool hg_mail_check(const struct hg_mail *mail);
 

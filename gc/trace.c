@@ -41,6 +41,8 @@ static void hg_visit_slot(hearth_visitor *visitor, void **slot)
 
 void hg_trace_push(struct hg_worker *worker, uintptr_t object, uintptr_t tags)
 {
+    if (worker->top == HG_STACK)
+        hg_spill_roots(worker);
     hg_push(worker, object, tags, worker->routed);
 }
 
@@ -93,7 +95,7 @@ HG_HOT void hg_trace_slots(struct hg_worker *w, uintptr_t object, uint64_t heade
         hg_trace_callback(w, object, header, type, promote);
     } else if (type->element_bitmap != 0) {
         if (header & HEARTH_OBJECT_LARGE) {
-            ha_block_of(object)->scan = 0;
+            __atomic_store_n(&ha_block_of(object)->scan, 0, __ATOMIC_RELAXED);
             hg_trace_slice(w, object, header, type, promote);
         } else {
             size_t count = hg_object_count(object, header, type);
@@ -124,10 +126,16 @@ HG_HOT bool hg_mark(struct hg_worker *w, uintptr_t object, uintptr_t *promote, c
     return true;
 }
 
-/* A large object is old as soon as it survives: its slices must be scanned with one promotion. */
-static __attribute__((noinline)) void hg_mark_large(struct hg_worker *w, uintptr_t object)
+/* A large object is old as soon as it survives: its slices must be scanned once, with one promotion. If
+ * it is marked as generation 1 here and as old by another worker at the same time, one of them
+ * gets true. */
+static __attribute__((noinline)) bool hg_mark_large(struct hg_worker *w, uintptr_t object,
+                                                    uintptr_t *promote)
 {
-    __atomic_store_n(ha_meta_of(object), w->old, __ATOMIC_RELAXED);
+    bool won =
+        *promote || __atomic_exchange_n(ha_meta_of(object), w->old, __ATOMIC_RELAXED) != w->old;
+    *promote = HG_TAG_PROMOTE;
+    return won;
 }
 
 /* Mark and say whether the object has slots to trace. */
@@ -136,12 +144,12 @@ HG_HOT bool hg_visit_mark(struct hg_worker *w, uintptr_t object, uintptr_t *prom
 {
     if (!hg_mark(w, object, promote, parallel))
         return false;
+    struct ha_block *block = ha_block_of(object);
+    if (__builtin_expect(!__atomic_load_n(&block->touched, __ATOMIC_RELAXED), 0))
+        __atomic_store_n(&block->touched, 1, __ATOMIC_RELAXED);
+    if (__builtin_expect(block->state == HA_LARGE, 0) && !hg_mark_large(w, object, promote))
+        return false;
     w->traced++;
-    const struct ha_block *block = ha_block_of(object);
-    if (__builtin_expect(block->state == HA_LARGE, 0)) {
-        hg_mark_large(w, object);
-        *promote = HG_TAG_PROMOTE;
-    }
     return block->kind != HA_LEAF;
 }
 
@@ -192,7 +200,7 @@ HG_HOT bool hg_drain(struct hg_worker *w, const bool full, const bool routed, co
     uintptr_t first[HG_RING], second[HG_RING];
     unsigned head1 = 0, tail1 = 0, head2 = 0, tail2 = 0;
     const unsigned depth = (unsigned)w->trace->depth;
-    uint64_t tick = w->traced + HG_TICK;
+    uint64_t tick = w->traced + w->period;
     for (;;) {
         if (__builtin_expect(hg_ring_fill(w, first, &tail1, head1, depth, full), 1)) {
             uintptr_t entry = first[head1++ % HG_RING];
@@ -217,7 +225,7 @@ HG_HOT bool hg_drain(struct hg_worker *w, const bool full, const bool routed, co
             return false;
         }
         if (__builtin_expect(w->traced >= tick, 0)) {
-            tick = w->traced + HG_TICK;
+            tick = w->traced + w->period;
             if (!hg_trace_tick(w, parallel))
                 continue;
             while (full && tail2 != head2) {
@@ -252,7 +260,7 @@ void hg_trace_drain(struct hg_worker *w)
     static bool (*const loop[8])(struct hg_worker *) = {
         hg_drain_minor, hg_drain_minor_parallel, hg_drain_minor_routed, hg_drain_minor_both,
         hg_drain_full,  hg_drain_full_parallel,  hg_drain_full_routed,  hg_drain_full_both};
-    while (loop[w->trace->full * 4 + w->routed * 2 + w->parallel](w))
+    while (loop[w->trace->full * 4 + w->routed * 2 + w->parallel](w) && !w->returns)
         ;
 }
 

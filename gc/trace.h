@@ -3,7 +3,7 @@
  * A worker owns a fixed stack of references; what does not fit goes to batches (mailbox.h). In mode
  * `local` it traces only objects of the node it acts for: references to other nodes are collected
  * per node and sent in batches. When it has nothing left it takes work of its own node, then acts for the
- * nearest node that has some (thief mode), and returns to its own as soon as that has work.
+ * nearest node that has some (thief mode), and returns to its own when enough work waits there.
  * World stopped throughout. Node: a worker's stack and buffers lie on its home node. */
 #ifndef HEARTH_GC_TRACE_H
 #define HEARTH_GC_TRACE_H
@@ -19,11 +19,11 @@ enum {
 };
 
 enum {
-    HG_STACK = 32768,     /* references on a worker's own stack                            */
-    HG_SLICE = 1024,      /* slots of a large array visited at a time                      */
-    HG_TICK = 512,        /* objects between looks at the other workers                    */
-    HG_WORKERS_MAX = 256, /* as many as the crew has                                       */
-    HG_HELP_AFTER = 16384 /* objects traced alone before helpers are called: about 0.3 ms  */
+    HG_STACK = 32768,    /* references on a worker's own stack                            */
+    HG_SLICE = 1024,     /* slots of a large array visited at a time                      */
+    HG_TICK = 512,       /* objects between looks at the other workers                    */
+    HG_TICK_EAGER = 16,  /* the same if help-after is below HG_TICK                       */
+    HG_WORKERS_MAX = 256 /* as many as the crew has                                       */
 };
 
 struct hg_trace;
@@ -41,6 +41,9 @@ struct hg_worker {
     bool routed;       /* references to other nodes are sent                        */
     bool set_old;      /* write HEARTH_OBJECT_OLD                                   */
     bool parallel;     /* others may mark at the same time                          */
+    bool returns;      /* a thief whose own node has work: leave the loop           */
+    bool joined;       /* took part in this collection                              */
+    uint32_t period;   /* objects between ticks                                     */
     uint8_t old;       /* the mark of old objects                                   */
     uintptr_t promote; /* tag for slots of the object being traced (callbacks)      */
     const struct hg_type *types;
@@ -52,13 +55,16 @@ struct hg_worker {
     uint64_t last_traced; /* at the last change of `acting`                            */
 };
 
+/* Push every root of the heap once more. */
+typedef void hg_roots_fn(hearth_heap *heap, struct hg_worker *worker);
+
 struct hg_trace {
     hearth_heap *heap;
     struct hg_mail mail;
     struct hg_worker *worker[HG_WORKERS_MAX];
     const uint8_t *next; /* marks.next                                                */
+    hg_roots_fn *roots;  /* to push them again if references were dropped             */
     bool full;
-    bool open; /* helpers may come                                          */
     bool lost; /* a reference was dropped for want of memory (atomic)       */
     int depth; /* of the prefetch ring                                      */
 };
@@ -66,9 +72,10 @@ struct hg_trace {
 hearth_status hg_trace_create(struct hg_trace **out, hearth_heap *heap);
 void hg_trace_destroy(struct hg_trace *trace);
 
-/* Begin: marks have been turned. Returns worker 0, for pushing roots. */
-struct hg_worker *hg_trace_begin(struct hg_trace *trace, bool full, int node);
-/* A root, or a reference found in old memory (tags HG_TAG_PROMOTE); also REMEMBERED objects. */
+/* Begin: marks have been turned. Returns worker 0, for pushing roots. `roots` pushes them again. */
+struct hg_worker *hg_trace_begin(struct hg_trace *trace, bool full, int node, hg_roots_fn *roots);
+/* A root, or a reference found in old memory (tags HG_TAG_PROMOTE); also REMEMBERED objects. May trace
+ * when the stack is full; remembered sets must have been forgotten before (full collections). */
 void hg_trace_push(struct hg_worker *worker, uintptr_t object, uintptr_t tags);
 /* Trace until nothing is left; adds the counts to *collection. */
 void hg_trace_finish(struct hg_trace *trace, hearth_collection *collection);

@@ -2,8 +2,10 @@
  *
  * Invariant: a reference pushed is on some worker's stack or ring, in an outgoing buffer of a busy
  * worker, or in a posted batch; so no work is left exactly when mail.work is 0. A worker empties its
- * outgoing buffers before it goes idle. If a batch can not be had, references are dropped and
- * `lost` is set: the heap is then searched for marked objects with unmarked children. */
+ * outgoing buffers before it goes idle. If a batch can not be had and the stack is full, references
+ * are dropped and `lost` is set: the roots are then pushed again and the heap is searched for marked
+ * objects with unmarked children, until a search drops nothing. Each search marks at least half a
+ * stack of new objects: what is marked is dropped first, and the older half of the rest is kept. */
 #include "gc/trace_work.h"
 
 #include <string.h>
@@ -29,11 +31,10 @@ void hg_send(struct hg_worker *w, int node, uintptr_t entry)
     struct hg_batch *batch = w->out[node];
     if (batch == NULL) {
         batch = w->out[node] = hg_batch_take(&w->trace->mail, node);
-        if (batch == NULL) { /* no memory: trace it here, if there is room, else search later */
-            if (w->top < HG_STACK)
-                w->stack[w->top++] = entry;
-            else
-                __atomic_store_n(&w->trace->lost, true, __ATOMIC_RELAXED);
+        if (batch == NULL) { /* no memory: trace it here */
+            if (w->top == HG_STACK)
+                hg_spill(w);
+            w->stack[w->top++] = entry;
             return;
         }
     }
@@ -62,28 +63,78 @@ static bool hg_share(struct hg_worker *w, size_t count)
     return moved != 0;
 }
 
-void hg_spill(struct hg_worker *w)
+/* Is there nothing to do for this reference? */
+static bool hg_entry_done(const struct hg_worker *w, uintptr_t entry)
 {
-    if (!hg_share(w, HG_STACK / 2)) {
-        w->top -= HG_STACK / 2;
+    if (entry & (HG_TAG_REMEMBERED | HG_TAG_SLICE))
+        return false;
+    uint8_t byte = ha_mark_load(ha_meta_of(entry & ~(uintptr_t)HG_TAGS)) & (HG_BYTES - 1);
+    return w->trace->next[(entry & HG_TAG_PROMOTE ? HG_BYTES : 0) + byte] == byte;
+}
+
+/* Without memory for batches: drop what is marked already; if that is not enough, the newer half. */
+static void hg_drop(struct hg_worker *w)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < w->top; i++)
+        if (!hg_entry_done(w, w->stack[i]))
+            w->stack[kept++] = w->stack[i];
+    if (kept > HG_STACK / 2) {
+        kept = HG_STACK / 2;
         __atomic_store_n(&w->trace->lost, true, __ATOMIC_RELAXED);
     }
+    w->top = kept;
+}
+
+void hg_spill(struct hg_worker *w)
+{
+    if (!hg_share(w, HG_STACK / 2))
+        hg_drop(w);
+}
+
+void hg_spill_roots(struct hg_worker *w)
+{
+    hg_share(w, HG_STACK / 2);
+    while (w->top > HG_STACK / 2) {
+        w->returns = false;
+        hg_trace_drain(w);
+    }
+}
+
+/* Call all helpers; the worker is worker 0 and alone. */
+static void hg_call_helpers(struct hg_worker *w)
+{
+    struct hg_crew *crew = w->trace->heap->crew;
+    if (crew->size == 0)
+        return;
+    w->parallel = true; /* before anybody can come */
+    hg_crew_call(crew, crew->size);
+}
+
+/* Should a thief go home? Only if what waits there is worth what it has to hand over here. */
+static bool hg_home_calls(const struct hg_worker *w)
+{
+    if (w->acting == w->home || !w->routed)
+        return false;
+    uint32_t waiting = __atomic_load_n(&w->trace->mail.queue[w->home]->waiting, __ATOMIC_RELAXED);
+    return w->top < (size_t)waiting * 2 * HG_BATCH;
 }
 
 bool hg_trace_tick(struct hg_worker *w, bool parallel)
 {
     struct hg_trace *trace = w->trace;
-    struct hg_crew *crew = trace->heap->crew;
     if (!parallel) {
-        if (crew->size == 0 || w->traced < HG_HELP_AFTER ||
-            (w->top < 256 && hg_mail_pending(&trace->mail) == 0))
+        if (w->traced < trace->heap->options.help_after ||
+            (w->top < w->period / 2 && hg_mail_pending(&trace->mail) == 0))
             return false;
-        trace->open = true;
-        w->parallel = true; /* before anybody can come */
-        hg_crew_call(crew, crew->size);
+        hg_call_helpers(w);
+        return w->parallel;
+    }
+    if (hg_home_calls(w)) {
+        w->returns = true;
         return true;
     }
-    if (w->top >= 64 && __atomic_load_n(&trace->mail.sleepers, __ATOMIC_RELAXED) != 0 &&
+    if (w->top >= w->period / 8 && __atomic_load_n(&trace->mail.sleepers, __ATOMIC_RELAXED) != 0 &&
         hg_mail_pending(&trace->mail) == 0)
         hg_share(w, w->top / 2 < HG_BATCH ? w->top / 2 : HG_BATCH);
     return false;
@@ -140,7 +191,11 @@ static void hg_work(struct hg_worker *w)
         hg_trace_drain(w);
         for (int n = 0; w->routed && n < trace->mail.nodes; n++)
             hg_flush(w, n);
-        if (w->top > 0 || hg_take(w)) /* hg_send may have kept some */
+        if (w->returns) { /* what it leaves behind is for others; without memory it stays */
+            w->returns = false;
+            hg_share(w, w->top);
+        }
+        if (w->top > 0 || hg_take(w))
             continue;
         if (!hg_mail_idle(&trace->mail))
             return;
@@ -182,6 +237,9 @@ static void hg_worker_prepare(struct hg_worker *w, int home, bool parallel)
     w->home = home;
     w->acting = w->routed ? home : 0;
     w->parallel = parallel;
+    w->returns = false;
+    w->joined = true;
+    w->period = heap->options.help_after < HG_TICK ? HG_TICK_EAGER : HG_TICK;
     w->set_old = heap->marks.set_old;
     w->old = heap->marks.old;
     w->types = heap->types.row;
@@ -196,17 +254,11 @@ static void hg_worker_prepare(struct hg_worker *w, int home, bool parallel)
 static void hg_help(void *data, int number)
 {
     struct hg_trace *trace = data;
-    if (!hg_mail_join(&trace->mail))
-        return;
     int home = hg_crew_node(trace->heap->crew, number);
     struct hg_worker *w = hg_worker_get(trace, number, home);
-    if (w == NULL) { /* no memory for a stack: the others do it */
-        while (hg_mail_idle(&trace->mail))
-            ;
+    if (w == NULL || !hg_mail_join(&trace->mail)) /* without a stack: the others do it */
         return;
-    }
     hg_worker_prepare(w, home, true);
-    w->promote = 1; /* took part */
     hg_work(w);
 }
 
@@ -218,7 +270,8 @@ hearth_status hg_trace_create(struct hg_trace **out, hearth_heap *heap)
     trace->heap = heap;
     trace->depth = (int)heap->options.prefetch < 1 ? 1 : (int)heap->options.prefetch;
     trace->next = heap->marks.next;
-    bool local = heap->space.nodes > 1 && heap->options.mode != HT_MODE_PLACE;
+    int mode = heap->options.mode;
+    bool local = heap->space.nodes > 1 && (mode == HT_MODE_AUTO || mode == HT_MODE_LOCAL);
     hearth_status status =
         hg_mail_init(&trace->mail, heap->space.windows, local ? heap->space.nodes : 1);
     if (status == HEARTH_OK && hg_worker_get(trace, 0, 0) == NULL)
@@ -248,17 +301,15 @@ void hg_trace_destroy(struct hg_trace *trace)
     ht_os_free(trace);
 }
 
-struct hg_worker *hg_trace_begin(struct hg_trace *trace, bool full, int node)
+struct hg_worker *hg_trace_begin(struct hg_trace *trace, bool full, int node, hg_roots_fn *roots)
 {
     trace->full = full;
-    trace->open = false;
     trace->lost = false;
+    trace->roots = roots;
     for (int i = 1; i < HG_WORKERS_MAX; i++)
         if (trace->worker[i] != NULL)
-            trace->worker[i]->promote = 0;
-    for (int n = 0; n < trace->mail.nodes; n++)
-        trace->mail.queue[n]->received = 0;
-    trace->mail.work = (uint64_t)1 << 32; /* worker 0 is busy */
+            trace->worker[i]->joined = false;
+    hg_mail_begin(&trace->mail);
     hg_crew_open(trace->heap->crew, hg_help, trace);
     struct hg_worker *w = trace->worker[0];
     hg_worker_prepare(w, node, false);
@@ -280,13 +331,17 @@ static void hg_sum(struct hg_trace *trace, struct hg_worker *w, hearth_collectio
     }
 }
 
-/* References were dropped: visit the slots of every marked object again, worker 0 alone. */
+/* References were dropped: visit the slots of every marked object again, worker 0 alone. A flag that is
+ * left belongs to an entry of a remembered set that was dropped: nobody lists the object any more. */
 static void hg_rescan_object(void *data, uintptr_t object, uint8_t mark)
 {
     struct hg_worker *w = data;
     const struct hg_marks *marks = &w->trace->heap->marks;
     if ((mark != marks->old && mark != marks->gen1) || ha_block_of(object)->kind == HA_LEAF)
         return;
+    uint64_t header = __atomic_load_n(hearth_header_of((void *)object), __ATOMIC_RELAXED);
+    if (header & (HEARTH_OBJECT_REMEMBERED | HEARTH_OBJECT_DIRTY))
+        hg_trace_remembered(w, object);
     hg_trace_again(w, object, mark == marks->old ? HG_TAG_PROMOTE : 0);
     if (w->top > HG_STACK / 2) {
         hg_work(w);
@@ -302,6 +357,7 @@ static void hg_rescan(struct hg_trace *trace)
     while (trace->lost) {
         trace->lost = false;
         trace->mail.work = (uint64_t)1 << 32;
+        trace->roots(trace->heap, w);
         hg_walk_marked(trace->heap, hg_rescan_object, w);
         hg_work(w);
     }
@@ -310,12 +366,14 @@ static void hg_rescan(struct hg_trace *trace)
 void hg_trace_finish(struct hg_trace *trace, hearth_collection *collection)
 {
     struct hg_worker *w = trace->worker[0];
+    if (trace->heap->options.help_after == 0 && !w->parallel)
+        hg_call_helpers(w);
     hg_work(w);
     hg_crew_close(trace->heap->crew);
     hg_rescan(trace);
     hg_sum(trace, w, collection);
     for (int i = 1; i < HG_WORKERS_MAX; i++)
-        if (trace->worker[i] != NULL && trace->worker[i]->promote)
+        if (trace->worker[i] != NULL && trace->worker[i]->joined)
             hg_sum(trace, trace->worker[i], collection);
     for (int n = 0; n < trace->mail.nodes; n++)
         trace->heap->stats.node_received[n] += trace->mail.queue[n]->received;

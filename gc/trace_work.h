@@ -7,11 +7,13 @@
 
 /* Send a tagged reference to another node's inbox (buffered). */
 void hg_send(struct hg_worker *worker, int node, uintptr_t entry);
-/* The stack is full: move its older half to shared batches. */
+/* The stack is full: move its older half to shared batches; without memory for them, drop references. */
 void hg_spill(struct hg_worker *worker);
+/* The same for the stack of roots, which must not be dropped: without memory, trace them. */
+void hg_spill_roots(struct hg_worker *worker);
 /* Look at the other workers; true: leave the loop, because helpers were called or a thief goes home. */
 bool hg_trace_tick(struct hg_worker *worker, bool parallel);
-/* Trace until the worker's stack is empty. */
+/* Trace until the worker's stack is empty, or `returns` is set. */
 void hg_trace_drain(struct hg_worker *worker);
 /* Visit the slots of an object that is marked already. */
 void hg_trace_again(struct hg_worker *worker, uintptr_t object, uintptr_t promote);

@@ -1,0 +1,587 @@
+/* tests/test_trace_work.c - tracing by several workers and nodes: handing over, ending, and what happens
+ * when there is no memory for batches. */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <time.h>
+
+#include "tests/trace_fixture.h"
+
+/* --- shapes -------------------------------------------------------------------------------------- */
+
+static struct item *item_on(struct fixture *f, int node)
+{
+    struct item *item = hearth_new_on(f->m, f->item, 0, node);
+
+    EXPECT(item != NULL);
+    return item;
+}
+
+/* A list whose links change the node every `same` items. */
+static void build_list(struct fixture *f, void **list, uint64_t count, int nodes, uint64_t same)
+{
+    for (uint64_t i = 0; i < count; i++) {
+        struct item *item = item_on(f, (int)(i / same % (uint64_t)nodes));
+        item->number = i;
+        hearth_store_init(&item->next, *list);
+        *list = item;
+    }
+}
+
+/* References to items on all nodes by turns; every item refers to another node's. */
+static void **build_wide(struct fixture *f, void **root, size_t count, int nodes)
+{
+    void **array = *root = fixture_refs(f, count);
+
+    for (size_t i = 0; i < count; i++) {
+        struct item *item = item_on(f, (int)(i % (size_t)nodes));
+        item->number = i;
+        HARNESS_OK(hearth_store(f->m, array, &array[i], item));
+        struct item *other = item_on(f, (int)((i + 1) % (size_t)nodes));
+        other->number = ~i;
+        HARNESS_OK(hearth_store(f->m, item, &item->other, other));
+        array = *root;
+    }
+    return array;
+}
+
+static void expect_wide(void *const *array, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct item *item = array[i], *other = item->other;
+        EXPECT(item->number == i && other->number == ~i && other->next == NULL);
+    }
+}
+
+static const char *const parallel[] = {
+    "fake-nodes=2,workers=1",
+    "fake-nodes=2,workers=2,help-after=0",
+    "fake-nodes=2,workers=4,help-after=0,mode=place",
+    "fake-nodes=4,workers=4,help-after=0",
+    "fake-nodes=8,workers=3,help-after=0",
+    "fake-nodes=2,workers=2,help-after=1000",
+};
+enum { PARALLEL = sizeof(parallel) / sizeof(parallel[0]) };
+
+static int nodes_of(const struct fixture *f)
+{
+    return f->heap->topology->nodes;
+}
+
+START_TEST(a_list_may_change_nodes_at_every_link)
+{
+    uint64_t count = harness_scaled(_i == 1 ? 1000000 : 100000);
+    struct fixture f;
+
+    fixture_open(&f, parallel[_i]);
+    HEARTH_FRAME(f.m, frame, 1);
+    build_list(&f, &frame.ref[0], count, nodes_of(&f), 1);
+    hearth_collection c = fixture_collect(&f, 2);
+    ck_assert_uint_eq(c.objects_traced, count);
+    if (f.heap->trace->mail.nodes > 1)
+        ck_assert_uint_ge(c.sent, count - 1);
+    else
+        ck_assert_uint_eq(c.sent, 0);
+    fixture_expect_list(frame.ref[0], count);
+    HEARTH_FRAME_END(f.m, frame);
+    fixture_close(&f);
+}
+END_TEST
+
+START_TEST(wide_arrays_are_shared_out)
+{
+    size_t count = harness_scaled(60000);
+    struct fixture f;
+
+    fixture_open(&f, parallel[_i]);
+    HEARTH_FRAME(f.m, frame, 1);
+    build_wide(&f, &frame.ref[0], count, nodes_of(&f));
+    for (int i = 0; i < 4; i++) {
+        hearth_collection c = fixture_collect(&f, i == 1 ? 0 : 2);
+        if (c.kind == HEARTH_GC_FULL)
+            ck_assert_uint_eq(c.objects_traced, 2 * count + 1);
+        ck_assert_uint_eq(fixture_stats(&f).live_objects, 2 * count + 1);
+    }
+    expect_wide(frame.ref[0], count);
+    HEARTH_FRAME_END(f.m, frame);
+    fixture_close(&f);
+}
+END_TEST
+
+START_TEST(all_objects_may_lie_on_one_node)
+{
+    size_t count = harness_scaled(30000);
+    struct fixture f;
+
+    fixture_open(&f, parallel[_i]);
+    HEARTH_FRAME(f.m, frame, 1);
+    void **array = frame.ref[0] = hearth_new_on(f.m, f.refs, count, nodes_of(&f) - 1);
+    ck_assert_ptr_nonnull(array);
+    for (size_t i = 0; i < count; i++) {
+        struct item *item = item_on(&f, nodes_of(&f) - 1);
+        item->number = i;
+        hearth_store(f.m, array, &array[i], item);
+    }
+    hearth_collection c = fixture_collect(&f, 2);
+    ck_assert_uint_eq(c.objects_traced, count + 1);
+    ck_assert_uint_eq(fixture_stats(&f).live_objects, count + 1);
+    ck_assert_uint_le(c.sent, 1); /* the root */
+    HEARTH_FRAME_END(f.m, frame);
+    fixture_close(&f);
+}
+END_TEST
+
+/* More references at once than a stack holds: they go through shared batches. */
+START_TEST(a_full_stack_spills_into_batches)
+{
+    enum { ARRAYS = 16, EACH = 4000 };
+    struct fixture f;
+
+    fixture_open(&f, _i ? "workers=2,help-after=0" : "workers=1");
+    HEARTH_FRAME(f.m, frame, 1);
+    for (int i = 0; i < ARRAYS; i++) { /* below the size that is sliced; the next one first */
+        void **array = fixture_refs(&f, EACH);
+        hearth_store_init(&array[EACH - 1], frame.ref[0]);
+        frame.ref[0] = array;
+        for (int k = 0; k < EACH - 1; k++) {
+            struct item *item = hearth_alloc(f.m, f.item, sizeof(*item));
+            hearth_store(f.m, array, &array[k], item);
+        }
+    }
+    for (int i = 0; i < 3; i++)
+        ck_assert_uint_eq(fixture_collect(&f, 2).objects_traced, ARRAYS * EACH);
+    ck_assert_uint_eq(fixture_stats(&f).live_objects, ARRAYS * EACH);
+    HEARTH_FRAME_END(f.m, frame);
+    fixture_close(&f);
+}
+END_TEST
+
+/* --- statistics and placement ---------------------------------------------------------------------- */
+
+static void node_totals(const struct fixture *f, uint64_t *local, uint64_t *remote,
+                        uint64_t *received)
+{
+    *local = *remote = *received = 0;
+    for (int n = 0; n < nodes_of(f); n++) {
+        hearth_node_stats stats = {.struct_size = sizeof(stats)};
+        HARNESS_OK(hearth_get_node_stats(f->heap, n, &stats));
+        *local += stats.traced_local;
+        *remote += stats.traced_remote;
+        *received += stats.received;
+    }
+}
+
+START_TEST(every_traced_object_is_local_or_remote)
+{
+    size_t count = harness_scaled(20000);
+    struct fixture f;
+    uint64_t local, remote, received, traced = 0, own = 0, sent = 0;
+
+    fixture_open(&f, parallel[_i]);
+    HEARTH_FRAME(f.m, frame, 1);
+    build_wide(&f, &frame.ref[0], count, nodes_of(&f));
+    uint64_t local_before, remote_before, received_before;
+    node_totals(&f, &local_before, &remote_before, &received_before);
+    for (int i = 0; i < 3; i++) {
+        hearth_collection c = fixture_collect(&f, 2);
+        traced += c.objects_traced;
+        own += c.local;
+        sent += c.sent;
+        ck_assert_uint_ge(c.workers, 1);
+        ck_assert_uint_le(c.workers, 4);
+    }
+    node_totals(&f, &local, &remote, &received);
+    ck_assert_uint_eq(traced, 3 * (2 * count + 1));
+    ck_assert_uint_eq(local + remote - local_before - remote_before, traced);
+    ck_assert_uint_eq(local - local_before, own);
+    ck_assert_uint_eq(received - received_before, sent);
+    if (f.heap->trace->mail.nodes > 1)
+        ck_assert_uint_ge(sent, 3 * count); /* each pair lies on two nodes */
+    HEARTH_FRAME_END(f.m, frame);
+    fixture_close(&f);
+}
+END_TEST
+
+/* One worker serves all nodes: what is not its own node's is remote, and taken by crossing over. */
+START_TEST(a_lone_worker_crosses_over)
+{
+    struct fixture f;
+
+    fixture_open(&f, "fake-nodes=2,workers=1");
+    HEARTH_FRAME(f.m, frame, 1);
+    build_list(&f, &frame.ref[0], 10000, 2, 100);
+    hearth_collection c = fixture_collect(&f, 2);
+    ck_assert_uint_eq(c.workers, 1);
+    ck_assert_uint_eq(c.objects_traced, 10000);
+    ck_assert_uint_eq(c.local, 5000);
+    ck_assert_uint_eq(c.stolen, 50);
+    ck_assert(c.sent == 99 || c.sent == 100); /* the root is on node 1 */
+    HEARTH_FRAME_END(f.m, frame);
+    fixture_close(&f);
+}
+END_TEST
+
+START_TEST(only_local_mode_sends)
+{
+    static const struct {
+        const char *options;
+        bool sends;
+    } modes[] = {{"fake-nodes=2,mode=auto", true},        {"fake-nodes=2,mode=local", true},
+                 {"fake-nodes=2,mode=place", false},      {"fake-nodes=2,mode=off", false},
+                 {"fake-nodes=2,mode=interleave", false}, {"mode=local", false}};
+    struct fixture f;
+
+    fixture_open(&f, modes[_i].options);
+    HEARTH_FRAME(f.m, frame, 1);
+    build_list(&f, &frame.ref[0], 1000, nodes_of(&f), 10);
+    hearth_collection c = fixture_collect(&f, 2);
+    ck_assert_uint_eq(c.objects_traced, 1000);
+    ck_assert(modes[_i].sends == (c.sent != 0));
+    HEARTH_FRAME_END(f.m, frame);
+    fixture_close(&f);
+}
+END_TEST
+
+/* --- helpers ------------------------------------------------------------------------------------- */
+
+START_TEST(helpers_come_after_so_many_objects)
+{
+    struct fixture f;
+
+    fixture_open(&f, "workers=2,help-after=5000");
+    HEARTH_FRAME(f.m, frame, 1);
+    ck_assert_uint_eq(f.heap->crew->started, 0);
+    frame.ref[0] = fixture_refs(&f, 4000);
+    void **array = frame.ref[0];
+    for (int i = 0; i < 4000; i++)
+        HARNESS_OK(hearth_store(f.m, array, &array[i], hearth_new(f.m, f.item)));
+    ck_assert_uint_eq(fixture_collect(&f, 2).objects_traced, 4001);
+    ck_assert_int_eq(f.heap->crew->started, 0); /* too little to do */
+    for (int i = 0; i < 4000; i++) {
+        struct item *item = array[i];
+        HARNESS_OK(hearth_store(f.m, item, &item->next, hearth_new(f.m, f.item)));
+    }
+    ck_assert_uint_eq(fixture_collect(&f, 2).objects_traced, 8001);
+    ck_assert_int_eq(f.heap->crew->started, 1);
+    HEARTH_FRAME_END(f.m, frame);
+    fixture_close(&f);
+}
+END_TEST
+
+/* A helper that finds no memory for its stack, or a thread that does not start, leaves the work to the
+ * others. */
+START_TEST(helpers_may_fail_to_come)
+{
+    struct fixture f;
+
+    fixture_open(&f, "workers=4,help-after=0,fake-nodes=2");
+    HEARTH_FRAME(f.m, frame, 1);
+    build_list(&f, &frame.ref[0], 2000, 2, 1);
+    if (_i == 0)
+        ht_fault_arm(HT_FAULT_THREAD, 1, true);
+    else
+        fixture_exhaust(&f);
+    for (int i = 0; i < 3; i++) {
+        hearth_collection c = fixture_collect(&f, 2);
+        ck_assert_uint_eq(c.objects_traced, 2000);
+        ck_assert_uint_eq(c.workers, 1);
+    }
+    ht_fault_arm(HT_FAULT_THREAD, 0, false);
+    ht_fault_arm(HT_FAULT_RESERVE, 0, false);
+    fixture_expect_list(frame.ref[0], 2000);
+    HARNESS_OK(hearth_verify(f.m));
+    HEARTH_FRAME_END(f.m, frame);
+    fixture_close(&f);
+}
+END_TEST
+
+/* Trace callbacks run on helpers; a helper counts whatever it traced last. */
+static void trace_two(void *object, size_t size, hearth_visitor *visitor)
+{
+    EXPECT(size == sizeof(struct item));
+    hearth_visit(visitor, &((struct item *)object)->next);
+    hearth_visit(visitor, &((struct item *)object)->other);
+}
+
+START_TEST(helpers_that_end_in_a_callback_are_counted)
+{
+    const hearth_type_info info = {.struct_size = sizeof(info),
+                                   .name = "by callback",
+                                   .size = sizeof(struct item),
+                                   .trace = trace_two};
+    struct fixture f;
+
+    fixture_open(&f, "workers=3,help-after=0,fake-nodes=2,nursery=64m");
+    HARNESS_OK(hearth_type_register(f.heap, &info, &f.item));
+    for (int i = 0; i < 30; i++) { /* young objects: the callbacks are told not to promote */
+        HEARTH_FRAME(f.m, frame, 20);
+        for (int k = 0; k < 20; k++)
+            build_list(&f, &frame.ref[k], 200, 2, 10);
+        ck_assert_uint_eq(fixture_collect(&f, 0).objects_traced, 4000);
+        HEARTH_FRAME_END(f.m, frame);
+    }
+    fixture_close(&f);
+}
+END_TEST
+
+#ifdef HEARTH_DEBUG
+static uint64_t delay_state; /* of all workers together: any interleaving will do */
+
+static void delay_sometimes(void)
+{
+    uint64_t at = __atomic_add_fetch(&delay_state, UINT64_C(0x9e3779b97f4a7c15), __ATOMIC_RELAXED);
+    uint64_t dice = harness_random(&at) % 64;
+    const struct timespec pause = {0, (long)(dice * 1000)};
+
+    if (dice < 8)
+        nanosleep(&pause, NULL);
+    else if (dice < 24)
+        sched_yield();
+}
+
+/* Workers stop at every step of handing over. Tracing ends, and not before all is done. */
+START_TEST(tracing_ends_whatever_the_delays)
+{
+    struct fixture f;
+
+    delay_state = harness_seed();
+    fixture_open(&f, parallel[_i]);
+    hg_mail_delay = delay_sometimes;
+    HEARTH_FRAME(f.m, frame, 2);
+    build_list(&f, &frame.ref[0], harness_scaled(600), nodes_of(&f), 1);
+    build_wide(&f, &frame.ref[1], 3000, nodes_of(&f));
+    for (int i = 0; i < 10; i++) {
+        hearth_collection c = fixture_collect(&f, i == 0 ? 0 : 2);
+        ck_assert_uint_eq(c.objects_traced, harness_scaled(600) + 6001);
+    }
+    HARNESS_OK(hearth_verify(f.m));
+    fixture_expect_list(frame.ref[0], harness_scaled(600));
+    expect_wide(frame.ref[1], 3000);
+    HEARTH_FRAME_END(f.m, frame);
+    fixture_close(&f);
+}
+END_TEST
+
+/* Node 1 has no worker but node 0's thief; when work for node 0 arrives it goes home with what it holds
+ * on node 1 handed over. */
+START_TEST(a_thief_goes_home)
+{
+    struct fixture f;
+
+    fixture_open(&f, "fake-nodes=2,workers=2,help-after=0");
+    HEARTH_FRAME(f.m, frame, 1);
+    void **top = frame.ref[0] = fixture_refs(&f, 64);
+    for (int i = 0; i < 64; i++) {
+        HEARTH_FRAME(f.m, inner, 1);
+        build_list(&f, &inner.ref[0], 600, 2, 40 + (uint64_t)i);
+        HARNESS_OK(hearth_store(f.m, top, &top[i], inner.ref[0]));
+        HEARTH_FRAME_END(f.m, inner);
+    }
+    delay_state = harness_seed();
+    hg_mail_delay = delay_sometimes;
+    for (int i = 0; i < 20; i++)
+        ck_assert_uint_eq(fixture_collect(&f, 2).objects_traced, 64 * 600 + 1);
+    for (int i = 0; i < 64; i++)
+        fixture_expect_list(top[i], 600);
+    HEARTH_FRAME_END(f.m, frame);
+    fixture_close(&f);
+}
+END_TEST
+#endif
+
+/* --- no memory for batches ----------------------------------------------------------------------- */
+
+/* Nothing is lost and nothing dead is kept when references had to be dropped. */
+static void expect_complete(struct fixture *f, uint64_t live)
+{
+    HARNESS_OK(hearth_verify(f->m));
+    ck_assert_uint_eq(fixture_stats(f).live_objects, live);
+    fixture_exhaust(f);
+    for (int i = 0; i < 4; i++) {
+        HARNESS_OK(hearth_gc_collect(f->m, i % 3));
+        ck_assert_uint_eq(fixture_stats(f).live_objects, live);
+        HARNESS_OK(hearth_verify(f->m));
+    }
+    ht_fault_arm(HT_FAULT_RESERVE, 0, false);
+}
+
+static const char *const scarce[] = {"workers=1", "workers=2,help-after=0",
+                                     "fake-nodes=2,workers=1",
+                                     "fake-nodes=2,workers=2,help-after=0"};
+
+/* A frontier of half a million references. */
+START_TEST(a_wide_frontier_survives_without_batches)
+{
+    enum { ARRAYS = 40, EACH = 4000 };
+    struct fixture f;
+
+    fixture_open(&f, scarce[_i]);
+    int nodes = nodes_of(&f);
+    HEARTH_FRAME(f.m, frame, 1);
+    for (int i = 0; i < ARRAYS; i++) {
+        void **array = hearth_new_on(f.m, f.refs, EACH, i % nodes);
+        hearth_store_init(&array[EACH - 1], frame.ref[0]);
+        frame.ref[0] = array;
+        for (int k = 0; k < EACH - 1; k++)
+            hearth_store(f.m, array, &array[k], item_on(&f, k % nodes));
+    }
+    HARNESS_OK(hearth_gc_collect(f.m, 2));
+    expect_complete(&f, ARRAYS * EACH);
+    HEARTH_FRAME_END(f.m, frame);
+    fixture_close(&f);
+}
+END_TEST
+
+/* More roots than a stack holds: those that were dropped are asked for again. */
+START_TEST(many_roots_survive_without_batches)
+{
+    enum { ROOTS = 3 * HG_STACK };
+    static void *root[ROOTS];
+    struct fixture f;
+
+    fixture_open(&f, scarce[_i]);
+    int nodes = nodes_of(&f);
+    for (int i = 0; i < ROOTS; i++) {
+        HARNESS_OK(hearth_root_add(f.heap, &root[i]));
+        struct item *item = root[i] = item_on(&f, i % nodes);
+        item->number = (uint64_t)i;
+        struct item *other = item_on(&f, (i + 1) % nodes);
+        HARNESS_OK(hearth_store(f.m, root[i], &((struct item *)root[i])->other, other));
+    }
+    HARNESS_OK(hearth_gc_collect(f.m, 2));
+    expect_complete(&f, 2 * ROOTS);
+    for (int i = 0; i < ROOTS; i++) {
+        EXPECT(((struct item *)root[i])->number == (uint64_t)i);
+        root[i] = NULL;
+    }
+    HARNESS_OK(hearth_gc_collect(f.m, 2));
+    ck_assert_uint_eq(fixture_stats(&f).live_objects, 0);
+    fixture_close(&f);
+}
+END_TEST
+
+/* One object that pushes more than two stacks by itself, through a callback: each search gets further. */
+static void trace_all(void *object, size_t size, hearth_visitor *visitor)
+{
+    for (size_t i = 0; i < size / sizeof(void *); i++)
+        hearth_visit(visitor, (void **)object + i);
+}
+
+START_TEST(one_object_with_very_many_slots_survives_without_batches)
+{
+    enum { SLOTS = 3 * HG_STACK + 100 };
+    const hearth_object_model model = {.struct_size = sizeof(model), .trace = trace_all};
+    hearth_type type;
+    struct fixture f;
+
+    fixture_open(&f, scarce[_i]);
+    int nodes = nodes_of(&f);
+    HARNESS_OK(hearth_set_object_model(f.heap, &model, &type));
+    HEARTH_FRAME(f.m, frame, 1);
+    void **object = frame.ref[0] = hearth_new_sized(f.m, type, SLOTS * sizeof(void *));
+    ck_assert_ptr_nonnull(object);
+    for (int i = 0; i < SLOTS; i++)
+        HARNESS_OK(hearth_store(f.m, object, &object[i], item_on(&f, i % nodes)));
+    HARNESS_OK(hearth_gc_collect(f.m, 2));
+    expect_complete(&f, SLOTS + 1);
+    HEARTH_FRAME_END(f.m, frame);
+    fixture_close(&f);
+}
+END_TEST
+
+/* Entries of remembered sets that were dropped: the objects they list must not stay flagged, or later
+ * stores into them would not be remembered. */
+START_TEST(remembered_objects_survive_without_batches)
+{
+    enum { OLD = 3 * HG_STACK };
+    struct fixture f;
+
+    fixture_open(&f, scarce[_i]);
+    int nodes = nodes_of(&f);
+    HEARTH_FRAME(f.m, frame, 1);
+    void **all = frame.ref[0] = fixture_refs(&f, OLD);
+    for (int i = 0; i < OLD; i++)
+        HARNESS_OK(hearth_store(f.m, all, &all[i],
+                                i % 8 ? item_on(&f, i % nodes)
+                                      : hearth_new_on(f.m, f.refs, 40, i % nodes)));
+    HARNESS_OK(hearth_gc_collect(f.m, 1));
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < OLD; i++) {
+            void **slot = i % 8 ? &((struct item *)all[i])->other : (void **)all[i] + i % 40;
+            struct item *young = item_on(&f, (i + round) % nodes);
+            young->number = (uint64_t)(i * 3 + round);
+            HARNESS_OK(hearth_store(f.m, all[i], slot, young));
+        }
+        HARNESS_OK(hearth_verify(f.m));
+        fixture_exhaust(&f);
+        ck_assert_int_eq(fixture_collect(&f, 0).kind, HEARTH_GC_MINOR);
+        ht_fault_arm(HT_FAULT_RESERVE, 0, false);
+        HARNESS_OK(hearth_verify(f.m));
+        for (int i = 0; i < OLD; i++) {
+            void **slot = i % 8 ? &((struct item *)all[i])->other : (void **)all[i] + i % 40;
+            const struct item *young = *slot;
+            EXPECT(hearth_is_object(f.heap, young) && fixture_is_old(young));
+            EXPECT(young->number == (uint64_t)(i * 3 + round));
+            EXPECT(!(fixture_header(all[i]) & (HEARTH_OBJECT_REMEMBERED | HEARTH_OBJECT_DIRTY)));
+        }
+    }
+    HEARTH_FRAME_END(f.m, frame);
+    fixture_close(&f);
+}
+END_TEST
+
+/* Large arrays whose next slice was dropped. */
+START_TEST(slices_survive_without_batches)
+{
+    enum { ARRAYS = 20, EACH = 6000 };
+    struct fixture f;
+
+    fixture_open(&f, scarce[_i]);
+    int nodes = nodes_of(&f);
+    HEARTH_FRAME(f.m, frame, 1);
+    void **top = frame.ref[0] = fixture_refs(&f, ARRAYS);
+    for (int i = 0; i < ARRAYS; i++) {
+        void **array = hearth_new_on(f.m, f.refs, EACH, i % nodes);
+        HARNESS_OK(hearth_store(f.m, top, &top[i], array));
+        for (int k = 0; k < EACH; k++)
+            HARNESS_OK(hearth_store(f.m, array, &array[k], item_on(&f, k % nodes)));
+    }
+    HARNESS_OK(hearth_gc_collect(f.m, 2));
+    expect_complete(&f, 1 + ARRAYS + ARRAYS * EACH);
+    HEARTH_FRAME_END(f.m, frame);
+    fixture_close(&f);
+}
+END_TEST
+
+HARNESS_SUITE(trace_work)
+{
+    Suite *suite = suite_create("trace_work");
+    TCase *shapes = tcase_create("shapes");
+    TCase *counts = tcase_create("counts");
+    TCase *helpers = tcase_create("helpers");
+    TCase *memory = tcase_create("memory");
+
+    tcase_add_loop_test(shapes, a_list_may_change_nodes_at_every_link, 0, PARALLEL);
+    tcase_add_loop_test(shapes, wide_arrays_are_shared_out, 0, PARALLEL);
+    tcase_add_loop_test(shapes, all_objects_may_lie_on_one_node, 0, PARALLEL);
+    tcase_add_loop_test(shapes, a_full_stack_spills_into_batches, 0, 2);
+    suite_add_tcase(suite, shapes);
+    tcase_add_loop_test(counts, every_traced_object_is_local_or_remote, 0, PARALLEL);
+    tcase_add_test(counts, a_lone_worker_crosses_over);
+    tcase_add_loop_test(counts, only_local_mode_sends, 0, 6);
+    suite_add_tcase(suite, counts);
+    tcase_add_test(helpers, helpers_come_after_so_many_objects);
+    tcase_add_loop_test(helpers, helpers_may_fail_to_come, 0, 2);
+    tcase_add_test(helpers, helpers_that_end_in_a_callback_are_counted);
+#ifdef HEARTH_DEBUG
+    tcase_add_loop_test(helpers, tracing_ends_whatever_the_delays, 0, PARALLEL);
+    tcase_add_test(helpers, a_thief_goes_home);
+#endif
+    suite_add_tcase(suite, helpers);
+    tcase_add_loop_test(memory, a_wide_frontier_survives_without_batches, 0, 4);
+    tcase_add_loop_test(memory, many_roots_survive_without_batches, 0, 4);
+    tcase_add_loop_test(memory, one_object_with_very_many_slots_survives_without_batches, 0, 4);
+    tcase_add_loop_test(memory, remembered_objects_survive_without_batches, 0, 4);
+    tcase_add_loop_test(memory, slices_survive_without_batches, 0, 4);
+    suite_add_tcase(suite, memory);
+    return suite;
+}
