@@ -10,6 +10,13 @@
 
 enum { HA_AGE_BATCH = 32 };
 
+/* A block may have been freed after the keeper read the clock; and the clock turns over. */
+static bool ha_is_old(const struct ha_block *block, uint32_t now_ms, uint32_t keep_ms)
+{
+    int32_t age = (int32_t)(now_ms - block->stamp);
+    return age >= 0 && (uint32_t)age >= keep_ms;
+}
+
 /* Unlink up to a batch of the oldest FREE blocks that are old enough. */
 static unsigned ha_age_collect(struct ha_pool *pool, struct ha_block **batch, uint32_t now_ms,
                                uint32_t keep_ms)
@@ -17,7 +24,7 @@ static unsigned ha_age_collect(struct ha_pool *pool, struct ha_block **batch, ui
     unsigned n = 0;
     pthread_mutex_lock(&pool->lock);
     while (n < HA_AGE_BATCH && pool->free.tail != NULL &&
-           now_ms - pool->free.tail->stamp >= keep_ms) {
+           ha_is_old(pool->free.tail, now_ms, keep_ms)) {
         struct ha_block *block = pool->free.tail;
         ha_list_remove(&pool->free, block);
         ha_chunk_of(block)->free_mask &= ~((uint64_t)1 << ha_block_number(block));
