@@ -201,8 +201,12 @@ VALGRIND := valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-
             --num-callers=30 --suppressions=$(SUPPRESS)/valgrind
 VALGRIND_SUITES ?= $(SUITES)
 
+# The documents' programs are linked with this build's archive, where plain cc can.
+readme_release := HEARTH_BUILD_DIR=build
+readme_debug := HEARTH_BUILD_DIR=build/debug
+
 check: check-headers check-symbols check-embed $(RUNNER) ## run all tests
-	@env $(env_$(BUILD)) $(RUNNER) $(SUITES) 2>&1 | tee $(OUT)/tests/check.log
+	@env $(env_$(BUILD)) $(readme_$(BUILD)) $(RUNNER) $(SUITES) 2>&1 | tee $(OUT)/tests/check.log
 
 check-runner: $(RUNNER) ## run only the test suites (SUITES="a b" for some)
 	@env $(env_$(BUILD)) $(RUNNER) $(SUITES)
