@@ -7,45 +7,52 @@
 
 #include <string.h>
 
-#include "alloc/scan.h"
+#include <emmintrin.h>
 
-/* Clear bytes equal to a or b in 64 bytes; returns the bits of those left, *gen1_bits of gen1. */
-static inline uint64_t ha_sweep64(uint8_t *meta, __m128i a, __m128i b, __m128i gen1,
-                                  uint64_t *gen1_bits)
+enum { HA_SWEEP_STEP = 1024 }; /* bytes whose per-lane counts cannot overflow: 64 vectors */
+
+/* Clear bytes equal to a or b in a step; returns how many are left, *aging gets lanes equal to gen1.
+ * Counting by subtracting comparison masks and psadbw: no population count instruction is assumed. */
+static inline uint32_t ha_sweep_step(uint8_t *meta, unsigned bytes, __m128i a, __m128i b,
+                                     __m128i gen1, __m128i *aging)
 {
     const __m128i zero = _mm_setzero_si128();
-    uint64_t empty = 0, aging = 0;
-    for (int i = 0; i < 4; i++) {
-        __m128i *at = (__m128i *)(void *)(meta + 16 * i);
+    __m128i empty = zero, any = *aging;
+    for (unsigned i = 0; i < bytes; i += 16) {
+        __m128i *at = (__m128i *)(void *)(meta + i);
         __m128i v = _mm_loadu_si128(at);
         __m128i dead = _mm_or_si128(_mm_cmpeq_epi8(v, a), _mm_cmpeq_epi8(v, b));
         if (_mm_movemask_epi8(dead) != 0) {
             v = _mm_andnot_si128(dead, v);
             _mm_storeu_si128(at, v);
         }
-        empty |= (uint64_t)(uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(v, zero)) << (16 * i);
-        aging |= (uint64_t)(uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(v, gen1)) << (16 * i);
+        empty = _mm_sub_epi8(empty, _mm_cmpeq_epi8(v, zero));
+        any = _mm_or_si128(any, _mm_cmpeq_epi8(v, gen1));
     }
-    *gen1_bits = aging;
-    return ~empty;
+    *aging = any;
+    __m128i sum = _mm_sad_epu8(empty, zero);
+    uint32_t zeros =
+        (uint32_t)_mm_cvtsi128_si32(sum) + (uint32_t)_mm_cvtsi128_si32(_mm_srli_si128(sum, 8));
+    return bytes - zeros;
 }
 
 struct ha_swept ha_sweep_block(struct ha_block *block, uint8_t dead_a, uint8_t dead_b, uint8_t gen1)
 {
+    struct ha_swept swept = {0, false};
+    block->frontier = NULL;
+    if (!block->touched && block->live == 0)
+        return swept; /* no mark was there, none was made: its metadata need not be read */
     uint8_t *meta = ha_block_meta(block);
     const __m128i a = _mm_set1_epi8((char)dead_a), b = _mm_set1_epi8((char)dead_b);
     const __m128i g = _mm_set1_epi8((char)gen1);
-    struct ha_swept swept = {0, false};
-    uint64_t any = 0;
-    unsigned words = (block->end + 63u) / 64u;
-    for (unsigned w = 0; w < words; w++) {
-        uint64_t aging;
-        swept.live += (uint32_t)__builtin_popcountll(ha_sweep64(meta + 64 * w, a, b, g, &aging));
-        any |= aging;
-    }
-    swept.aging = any != 0;
+    __m128i aging = _mm_setzero_si128();
+    unsigned end = (block->end + 15u) & ~15u;
+    for (unsigned at = 0; at < end; at += HA_SWEEP_STEP)
+        swept.live += ha_sweep_step(meta + at, end - at < HA_SWEEP_STEP ? end - at : HA_SWEEP_STEP,
+                                    a, b, g, &aging);
+    swept.aging = _mm_movemask_epi8(aging) != 0;
     block->live = (uint16_t)swept.live;
-    block->frontier = NULL;
+    block->touched = 0;
     return swept;
 }
 

@@ -19,6 +19,12 @@
 #include "topology/error.h"
 #include "topology/os.h"
 
+#if defined(__has_include)
+#if __has_include(<valgrind/valgrind.h>)
+#include <valgrind/valgrind.h>
+#endif
+#endif
+
 enum {
     HA_WINDOW_MIN_SHIFT = 26,  /* 64 MiB: two arena blocks of mimalloc                      */
     HA_WINDOW_MAX_SHIFT = 46,  /* half of user space                                        */
@@ -47,6 +53,15 @@ bool ha_overcommit_never(const char *path)
         mode = '0';
     close(file);
     return mode == '2';
+}
+
+bool ha_on_valgrind(void)
+{
+#ifdef RUNNING_ON_VALGRIND
+    return RUNNING_ON_VALGRIND != 0;
+#else
+    return false;
+#endif
 }
 
 size_t ha_window_size(size_t option, uint64_t physical)
@@ -110,12 +125,15 @@ static bool ha_map_aligned(struct ha_windows *windows, unsigned shift, bool writ
     return true;
 }
 
-/* The largest windows that can be had, writable if the kernel lets us. */
+/* The largest windows that can be had, writable if the kernel lets us. memcheck's search for leaks
+ * reads all that is writable, so there only what is in use may be. */
 static bool ha_map_windows(struct ha_windows *windows, size_t size, const char *overcommit)
 {
     unsigned first = (unsigned)__builtin_ctzll(size);
 
-    for (int writable = !ha_overcommit_never(overcommit); writable >= 0; writable--)
+    bool lazy = ha_overcommit_never(overcommit) || ha_on_valgrind();
+
+    for (int writable = !lazy; writable >= 0; writable--)
         for (unsigned shift = first; shift >= HA_WINDOW_MIN_SHIFT; shift--)
             if (ha_map_aligned(windows, shift, writable))
                 return true;

@@ -95,6 +95,8 @@ hearth_status ha_windows_open(struct ha_windows **out, const struct hearth_topol
                               const struct hearth_options *options, const char *overcommit);
 /* True if the file says that the kernel never overcommits (mode 2). Unreadable: false. */
 bool ha_overcommit_never(const char *path);
+/* Running under valgrind? Known only if its header was there when hearth was built. */
+bool ha_on_valgrind(void);
 /* Bytes of one window to try first: a power of two. */
 size_t ha_window_size(size_t option, uint64_t physical);
 /* Is this version of mimalloc known to work? */

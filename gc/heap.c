@@ -137,8 +137,7 @@ static hearth_status hg_limit_set(hearth_heap *heap, size_t blocks)
     __atomic_store_n(&space->limit, blocks, __ATOMIC_SEQ_CST);
     if (budget > blocks)
         __atomic_store_n(&space->budget, blocks, __ATOMIC_SEQ_CST);
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    size_t used = __atomic_load_n(&space->used, __ATOMIC_SEQ_CST);
+    size_t used = __atomic_add_fetch(&space->used, 0, __ATOMIC_SEQ_CST); /* a full barrier */
     if (used > blocks) {
         __atomic_store_n(&space->budget, budget, __ATOMIC_SEQ_CST);
         __atomic_store_n(&space->limit, limit, __ATOMIC_SEQ_CST);

@@ -11,6 +11,7 @@
 
 enum {
     HG_NURSERY_DEFAULT = 8 << 20, /* when the L2 size is unknown                            */
+    HG_NURSERY_SMALL = 4 << 20,   /* 4 x L2 is taken for at least this much                   */
     HG_NURSERY_MIN = 256 << 10,
     HG_NURSERY_MAX = 64 << 20
 };
@@ -41,7 +42,7 @@ void hg_pacing_init(hearth_heap *heap)
     size_t nursery = options->nursery;
     if (nursery == 0) {
         nursery = heap->topology->l2_bytes != 0 ? 4 * heap->topology->l2_bytes : HG_NURSERY_DEFAULT;
-        nursery = nursery < HG_NURSERY_DEFAULT ? HG_NURSERY_DEFAULT : nursery;
+        nursery = nursery < HG_NURSERY_SMALL ? HG_NURSERY_SMALL : nursery;
         nursery = nursery > HG_NURSERY_MAX ? HG_NURSERY_MAX : nursery;
     }
     pacing->base_nursery = nursery;
