@@ -125,7 +125,8 @@ static const char *archive(void)
     return NULL;
 }
 
-/* Runs a script in a clean environment; its output and errors. The script must succeed. */
+/* Runs a script in a clean environment, which must succeed, and removes the scratch directory. Returns
+ * the script's output and errors. */
 static char *run(const char *script)
 {
     char file[512], command[1024];
@@ -140,6 +141,7 @@ static char *run(const char *script)
         fputc(c, out);
     fclose(out);
     int status = pclose(pipe);
+    scratch_remove();
     ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %d of: %s\n%s", status,
                   script, text);
     return text;
@@ -175,7 +177,6 @@ START_TEST(test_readme_command)
     script = replaced(script, "build/sixty_seconds", program);
     char *printed = run(script);
     ck_assert_str_eq(printed, shown);
-    scratch_remove();
     free(printed);
     free(shown);
     free(script);
@@ -222,7 +223,6 @@ START_TEST(test_readme_guide)
                      0);
     char *printed = run(script);
     ck_assert_str_eq(printed, "");
-    scratch_remove();
     free(printed);
     free(script);
     free(program);
