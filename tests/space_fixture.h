@@ -217,7 +217,7 @@ static inline void fixture_sweep(struct ha_space *space, uint32_t now_ms)
                 if (block->state != HA_PARTIAL && block->state != HA_FULL)
                     continue;
                 ha_pool_unsort(pool, block);
-                block->live |= 1; /* the tests may have marked cells: it must be looked at */
+                block->touched = 1; /* the tests may have marked cells */
                 struct ha_swept swept =
                     ha_sweep_block(block, MARK_GEN1_BEFORE, MARK_OLD_BEFORE, MARK_GEN1);
                 if (space->poison)
