@@ -4,6 +4,7 @@
 #include <sched.h>
 
 #include "tests/topology_fixture.h"
+#include "topology/machine.h"
 #include "topology/os.h"
 
 enum { CPUS = 16 };
@@ -252,6 +253,16 @@ START_TEST(affinity_is_obeyed)
 }
 END_TEST
 
+START_TEST(quota_cuts_the_usable_cpus)
+{
+    ck_assert_int_eq(ht_cpus_within(8, 0), 8);
+    ck_assert_int_eq(ht_cpus_within(8, 3), 3);
+    ck_assert_int_eq(ht_cpus_within(8, 8), 8);
+    ck_assert_int_eq(ht_cpus_within(8, 9), 8);
+    ck_assert_int_eq(ht_cpus_within(1, INT_MAX), 1);
+}
+END_TEST
+
 START_TEST(here_follows_the_thread)
 {
     struct hearth_topology *topology;
@@ -496,6 +507,7 @@ HARNESS_SUITE(discover)
     suite_add_tcase(suite, described);
     tcase_add_test(own, own_machine_is_understood);
     tcase_add_test(own, affinity_is_obeyed);
+    tcase_add_test(own, quota_cuts_the_usable_cpus);
     tcase_add_test(own, here_follows_the_thread);
     suite_add_tcase(suite, own);
     tcase_add_test(failures, no_memory_at_any_point);

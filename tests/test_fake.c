@@ -117,6 +117,11 @@ START_TEST(pieces_stay_together)
     ck_assert_int_eq(topology->node[2].order[0], 2);
     ck_assert_int_eq(topology->node[2].order[1], 3);
     ht_topology_destroy(topology);
+    fixture_synthetic("pack:2 [numa] core:2 pu:1"); /* 20 apart */
+    topology = fixture_topology("fake-nodes=4");
+    ck_assert_int_eq(topology->distance[0][1], 19);
+    ck_assert_int_eq(topology->distance[0][2], 20);
+    ht_topology_destroy(topology);
     fixture_recorded("cpuless");
     topology = fixture_topology("fake-nodes=6");
     ck_assert_int_eq(topology->distance[4][5], 16);

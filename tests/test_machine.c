@@ -149,6 +149,28 @@ START_TEST(own_machine_agrees_with_the_kernel)
 }
 END_TEST
 
+/* Told that a description is this machine, hwloc's word and the kernel's are both needed. */
+START_TEST(kernel_and_hwloc_must_both_allow_a_node)
+{
+    struct ht_machine machine;
+    struct ht_node_mask kernel;
+
+    fixture_recorded("forbidden");
+    setenv("HWLOC_THISSYSTEM", "1", 1);
+    machine = open_machine();
+    ck_assert(machine.own);
+    ck_assert_int_eq(machine.count, 4);
+    if (!ht_bind_nodes(&kernel))
+        memset(&kernel, 0xff, sizeof(kernel));
+    for (int i = 0; i < 4; i++) {
+        int os_node = machine.node[i].os_node;
+
+        ck_assert_int_eq(machine.node[i].allowed, os_node != 3 && ht_mask_has(&kernel, os_node));
+    }
+    ht_machine_close(&machine);
+}
+END_TEST
+
 START_TEST(a_description_that_cannot_be_read_is_an_error)
 {
     struct ht_machine machine;
@@ -175,6 +197,7 @@ HARNESS_SUITE(machine)
     tcase_add_test(tcase, a_cpu_without_home_takes_the_nearest_package);
     tcase_add_test(tcase, l2_is_that_of_one_core);
     tcase_add_test(tcase, own_machine_agrees_with_the_kernel);
+    tcase_add_test(tcase, kernel_and_hwloc_must_both_allow_a_node);
     tcase_add_test(tcase, a_description_that_cannot_be_read_is_an_error);
     suite_add_tcase(suite, tcase);
     return suite;

@@ -132,6 +132,8 @@ static const struct {
     {"workers=9223372036854775808", "\"9223372036854775808\""},
     {"workers=1.5", "\"1.5\""},
     {"workers=4k", "\"4k\""},
+    {"workers=+5", "\"+5\""},
+    {"workers= 5", "\" 5\""},
     {"workers=--1", "\"--1\""},
     {"workers=-", "\"-\""},
     {"growth=1", "growth: value \"1\" is outside 1.05 .. 100"},

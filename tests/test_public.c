@@ -69,7 +69,7 @@ START_TEST(free_memory_is_counted_now)
 {
     hearth_topology *topology;
     hearth_options *options;
-    uint64_t whole = 0, pieces = 0;
+    uint64_t whole = 0, pieces = 0, unused = 0;
 
     fixture_real();
     topology = create(NULL);
@@ -88,8 +88,10 @@ START_TEST(free_memory_is_counted_now)
         ck_assert(info_of(topology, i).fake);
         ck_assert_uint_gt(info_of(topology, i).free_bytes, 0);
         pieces += info_of(topology, i).memory_bytes;
+        unused += info_of(topology, i).free_bytes;
     }
     ck_assert_uint_le(pieces, whole);
+    ck_assert_uint_le(unused, whole);
     ck_assert_uint_gt(pieces, whole - 64);
     hearth_topology_destroy(topology);
     hearth_options_destroy(options);

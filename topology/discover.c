@@ -123,6 +123,11 @@ static void ht_borrow_cpus(struct hearth_topology *topology)
 
 /* --- the whole -------------------------------------------------------------------------------- */
 
+int ht_cpus_within(int allowed, int quota)
+{
+    return quota > 0 && quota < allowed ? quota : allowed;
+}
+
 static hearth_status ht_topology_fill(struct hearth_topology *topology, struct ht_machine *machine,
                                       const struct hearth_options *options)
 {
@@ -147,9 +152,7 @@ static hearth_status ht_topology_fill(struct hearth_topology *topology, struct h
         return status;
     ht_distance_order(topology);
     quota = machine->own ? ht_quota_cpus("/sys/fs/cgroup", "/proc/self/cgroup") : 0;
-    topology->cpus = topology->cpus_allowed;
-    if (quota > 0 && quota < topology->cpus)
-        topology->cpus = quota;
+    topology->cpus = ht_cpus_within(topology->cpus_allowed, quota);
     return ht_topology_check(topology);
 }
 

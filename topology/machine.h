@@ -47,6 +47,9 @@ size_t ht_machine_l2(const struct ht_machine *machine);
 /* Logical node nearest to a CPU that belongs to no node of the machine. */
 int ht_machine_nearest(const struct ht_machine *machine, int cpu);
 
+/* discover.c: CPUs that a quota (0: none) leaves of those allowed. */
+int ht_cpus_within(int allowed, int quota);
+
 /* distance.c */
 hearth_status ht_distance_measure(struct ht_machine *machine);
 /* Fill every node's order[] from the topology's distances. */

@@ -11,30 +11,30 @@ enum ht_log { HT_LOG_NONE, HT_LOG_GC };
 
 struct hearth_options {
     /* machine */
-    int64_t fake_nodes;      /* fake-nodes: 0 = the real ones, else 1..64              */
-    int policy;              /* policy: local | strict | off                           */
-    int mode;                /* mode: auto | off | interleave | place | local          */
-    int64_t workers;         /* workers: 0 = as many as CPUs and work allow, else 1..256 */
-    size_t window;           /* window: bytes of address space per node, 0 = auto      */
-    int hugepages;           /* hugepages: inherit | off | on                          */
+    int64_t fake_nodes; /* fake-nodes: 0 = the real ones, else 1..64              */
+    int policy;         /* policy: local | strict | off                           */
+    int mode;           /* mode: auto | off | interleave | place | local          */
+    int64_t workers;    /* workers: 0 = as many as CPUs and work allow, else 1..256 */
+    size_t window;      /* window: bytes of address space per node, 0 = auto      */
+    int hugepages;      /* hugepages: inherit | off | on                          */
     /* pacing */
-    size_t heap_limit;       /* heap-limit: bytes, 0 = 3/4 of the machine or container */
-    size_t heap_min;         /* heap-min: budget never below this; 0 = auto            */
-    double growth;           /* growth: budget = live * growth                         */
-    size_t nursery;          /* nursery: bytes, 0 = auto (4 x L2)                      */
-    bool nursery_adaptive;   /* nursery-adaptive: let it follow survival               */
-    bool generational;       /* generational: off = every collection is full           */
-    size_t release_after;    /* release-after: ms a free block keeps its memory; 0 = for ever */
+    size_t heap_limit;     /* heap-limit: bytes, 0 = 3/4 of the machine or container */
+    size_t heap_min;       /* heap-min: budget never below this; 0 = auto            */
+    double growth;         /* growth: budget = live * growth                         */
+    size_t nursery;        /* nursery: bytes, 0 = auto (4 x L2)                      */
+    bool nursery_adaptive; /* nursery-adaptive: let it follow survival               */
+    bool generational;     /* generational: off = every collection is full           */
+    size_t release_after;  /* release-after: ms a free block keeps its memory; 0 = for ever */
     /* threads */
-    bool conservative;       /* conservative: scan the stacks of all mutators          */
+    bool conservative; /* conservative: scan the stacks of all mutators          */
     /* tracing */
-    int64_t prefetch;        /* prefetch: depth of the ring, 0..64                     */
-    size_t help_after;       /* help-after: objects traced alone before helpers come   */
+    int64_t prefetch;  /* prefetch: depth of the ring, 0..64                     */
+    size_t help_after; /* help-after: objects traced alone before helpers come   */
     /* checking */
-    bool verify;             /* verify: run the verifier before and after every collection */
-    int64_t stress;          /* stress: collect at every n-th slow allocation; 0 = off */
-    bool poison;             /* poison: fill freed cells with 0xfb                     */
-    int log;                 /* log: none | gc                                         */
+    bool verify;    /* verify: run the verifier before and after every collection */
+    int64_t stress; /* stress: collect at every n-th slow allocation; 0 = off */
+    bool poison;    /* poison: fill freed cells with 0xfb                     */
+    int log;        /* log: none | gc                                         */
 };
 
 /* Fill with defaults; then HEARTH_OPTIONS if `environment`. EOPTION from a bad variable. */

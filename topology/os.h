@@ -48,7 +48,7 @@ bool ht_os_advise(void *address, size_t bytes, int advice);
  * untouched page gives a negative errno. Queries only; nothing is faulted in or moved. */
 bool ht_os_residency(void **pages, int *status, size_t count);
 
-void *ht_os_alloc(size_t bytes);              /* zeroed                     */
+void *ht_os_alloc(size_t bytes); /* zeroed                     */
 void *ht_os_realloc(void *block, size_t bytes);
 void ht_os_free(void *block);
 
@@ -67,8 +67,8 @@ bool ht_os_affinity(const cpu_set_t *cpus, size_t cpus_size);
 void ht_os_sleep(uint32_t *word, uint32_t expected, uint64_t timeout_ns);
 void ht_os_wake(uint32_t *word, int n);
 
-uint64_t ht_os_now(void);                     /* CLOCK_MONOTONIC, ns        */
+uint64_t ht_os_now(void); /* CLOCK_MONOTONIC, ns        */
 size_t ht_os_page_size(void);
-uint64_t ht_os_physical_memory(void);         /* bytes, also under a cgroup limit: the smaller */
+uint64_t ht_os_physical_memory(void); /* bytes, also under a cgroup limit: the smaller */
 
 #endif

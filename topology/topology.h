@@ -16,26 +16,26 @@ enum { HT_MAX_NODES = 64, HT_MAX_CPUS = 4096 };
 #define HT_CPU_SET_BYTES CPU_ALLOC_SIZE(HT_MAX_CPUS)
 
 struct ht_node {
-    int os_node;                    /* the system's number                                        */
-    int cpus;                       /* allowed CPUs nearest to it; fake nodes may share one       */
-    bool cpuless;                   /* none of its own                                            */
-    bool fake;                      /* made by fake-nodes                                         */
-    uint64_t memory;                /* bytes installed (of the real node, divided for fake ones)  */
-    cpu_set_t *cpu_set;             /* those CPUs (CPU_ALLOC'ed for HT_MAX_CPUS); for a node without
+    int os_node;                 /* the system's number                                        */
+    int cpus;                    /* allowed CPUs nearest to it; fake nodes may share one       */
+    bool cpuless;                /* none of its own                                            */
+    bool fake;                   /* made by fake-nodes                                         */
+    uint64_t memory;             /* bytes installed (of the real node, divided for fake ones)  */
+    cpu_set_t *cpu_set;          /* those CPUs (CPU_ALLOC'ed for HT_MAX_CPUS); for a node without
                                        any: the CPUs of the nearest node that has some            */
-    uint8_t order[HT_MAX_NODES];    /* all nodes by distance from this one, itself first          */
+    uint8_t order[HT_MAX_NODES]; /* all nodes by distance from this one, itself first          */
 };
 
 struct hearth_topology {
-    int nodes;                      /* logical nodes                                              */
-    int cpus;                       /* CPUs usable: affinity cut by the cgroup quota, at least 1  */
-    int cpus_allowed;               /* by affinity alone                                          */
-    size_t l2_bytes;                /* of one core, 0 if unknown                                  */
-    bool fake;                      /* fake nodes                                                 */
-    bool synthetic;                 /* hwloc was told a topology: never bind anything             */
-    bool user_policy;               /* numactl --interleave/--membind/--preferred is in force     */
-    int spread;                     /* after ht_topology_merge: entries of spread_node, else 0    */
-    int spread_node[HT_MAX_NODES];  /* the system's nodes that were merged into one               */
+    int nodes;                     /* logical nodes                                              */
+    int cpus;                      /* CPUs usable: affinity cut by the cgroup quota, at least 1  */
+    int cpus_allowed;              /* by affinity alone                                          */
+    size_t l2_bytes;               /* of one core, 0 if unknown                                  */
+    bool fake;                     /* fake nodes                                                 */
+    bool synthetic;                /* hwloc was told a topology: never bind anything             */
+    bool user_policy;              /* numactl --interleave/--membind/--preferred is in force     */
+    int spread;                    /* after ht_topology_merge: entries of spread_node, else 0    */
+    int spread_node[HT_MAX_NODES]; /* the system's nodes that were merged into one               */
     struct ht_node node[HT_MAX_NODES];
     uint16_t distance[HT_MAX_NODES][HT_MAX_NODES]; /* SLIT style, 10 = local                      */
     uint8_t node_of_cpu[HT_MAX_CPUS];              /* nearest logical node; of fake nodes that share
