@@ -21,8 +21,8 @@ struct ht_node {
     bool cpuless;                /* none of its own                                            */
     bool fake;                   /* made by fake-nodes                                         */
     uint64_t memory;             /* bytes installed (of the real node, divided for fake ones)  */
-    cpu_set_t *cpu_set;          /* those CPUs (CPU_ALLOC'ed for HT_MAX_CPUS); for a node without
-                                       any: the CPUs of the nearest node that has some            */
+    cpu_set_t *cpu_set;          /* those CPUs (HT_CPU_SET_BYTES); for a node without any: the CPUs
+                                    of the nearest node that has some                          */
     uint8_t order[HT_MAX_NODES]; /* all nodes by distance from this one, itself first          */
 };
 
