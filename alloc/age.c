@@ -70,7 +70,7 @@ static bool ha_age_batch(struct ha_pool *pool, uint32_t now_ms, uint32_t keep_ms
             ha_list_push(&pool->free, batch[i]);
             continue;
         }
-        batch[i]->state = HA_COLD;
+        __atomic_store_n(&batch[i]->state, HA_COLD, __ATOMIC_RELAXED);
         chunk->cold_mask |= bit;
         ha_list_push(&pool->cold, batch[i]);
         pool->released += HA_BLOCK;

@@ -9,10 +9,11 @@ void ha_chunk_format(struct ha_chunk *chunk, struct ha_pool *pool, size_t span)
 {
     chunk->next = chunk->prev = NULL;
     chunk->pool = pool;
-    chunk->span = span;
     chunk->free_mask = chunk->cold_mask = span == 1 ? HA_ALL_BLOCKS : 0;
     for (unsigned i = HA_HEAD_BLOCKS; i < HA_CHUNK_BLOCKS; i++)
-        ha_block_at(chunk, i)->state = span == 1 ? HA_COLD : HA_NONE;
+        __atomic_store_n(&ha_block_at(chunk, i)->state, span == 1 ? HA_COLD : HA_NONE,
+                         __ATOMIC_RELAXED);
+    __atomic_store_n(&chunk->span, span, __ATOMIC_RELAXED); /* others may look: ha_space_find */
 }
 
 void ha_block_format(struct ha_block *block, const struct ha_classes *classes, unsigned run)

@@ -59,8 +59,9 @@ static void ha_run_drop(struct ha_hole *hole, struct hearth_run *run, char *fron
     struct ha_block *block = hole->block;
     uint64_t *allocated = &ha_chunk_of(block)->pool->allocated_bytes;
     __atomic_fetch_add(allocated, hole->bytes, __ATOMIC_RELAXED);
-    block->frontier = frontier;
-    block->state = HA_FULL;
+    __atomic_store_n(&block->frontier, frontier,
+                     __ATOMIC_RELAXED); /* others may look: ha_space_find */
+    __atomic_store_n(&block->state, HA_FULL, __ATOMIC_RELEASE);
     hole->block = NULL;
     hole->end = NULL;
     hole->bytes = 0;

@@ -34,10 +34,10 @@ static struct ha_block *ha_take_span(struct ha_pool *pool, size_t payload, size_
         return NULL;
     ha_chunk_format(chunk, pool, chunks);
     struct ha_block *block = ha_block_at(chunk, HA_HEAD_BLOCKS);
-    block->state = HA_LARGE;
     block->span = 1;
     block->blocks = 0;
     block->cards = (uint8_t *)ha_large_object(block) + payload;
+    __atomic_store_n(&block->state, HA_LARGE, __ATOMIC_RELEASE);
     pthread_mutex_lock(&pool->lock);
     pool->used += blocks;
     pthread_mutex_unlock(&pool->lock);
@@ -47,13 +47,13 @@ static struct ha_block *ha_take_span(struct ha_pool *pool, size_t payload, size_
 static uintptr_t ha_large_list(struct ha_pool *pool, struct ha_block *block, size_t payload,
                                unsigned kind)
 {
-    block->size = payload;
     block->kind = (uint8_t)kind;
     block->live = 0;
     block->young = 0;
     block->scan = 0;
     block->frontier = NULL;
     block->cell = 0;
+    __atomic_store_n(&block->size, payload, __ATOMIC_RELEASE); /* from now on it can be found */
     pthread_mutex_lock(&pool->lock);
     ha_list_append(&pool->large_young, block);
     pool->large_bytes += payload;
@@ -104,6 +104,7 @@ void ha_large_give(struct ha_space *space, struct ha_pool *pool, struct ha_block
     } else {
         if (space->poison)
             memset(ha_block_start(block), 0xfb, block->size + HEARTH_GRANULE);
+        block->size = 0;
         ha_pool_free(pool, block, blocks, now_ms);
     }
     ha_space_refund(space, blocks);

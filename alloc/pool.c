@@ -105,7 +105,7 @@ static struct ha_block *ha_partial_pop(struct ha_pool *pool, unsigned run, unsig
     struct ha_block *block = pool->partial[run][bucket].head;
     if (block != NULL) {
         ha_partial_remove(pool, block);
-        block->state = HA_CURRENT;
+        __atomic_store_n(&block->state, HA_CURRENT, __ATOMIC_RELEASE);
         block->stamp = 0; /* its free cells are not zero */
         ha_pool_add_young(pool, block);
     }
@@ -160,7 +160,7 @@ struct ha_block *ha_pool_fresh(struct ha_pool *pool, unsigned run, bool grow)
             ha_free_unlink(pool, block);
             block->stamp = block->state == HA_COLD; /* CURRENT: 1 if its memory is zero */
             ha_block_format(block, &pool->classes, run);
-            block->state = HA_CURRENT;
+            __atomic_store_n(&block->state, HA_CURRENT, __ATOMIC_RELEASE);
             pool->used++;
             ha_pool_add_young(pool, block);
         }
@@ -193,8 +193,8 @@ static struct ha_block *ha_adjacent_locked(struct ha_pool *pool, size_t count, b
             struct ha_block *block = ha_block_at(chunk, (unsigned)first + (unsigned)i);
             *zero &= block->state == HA_COLD;
             ha_free_unlink(pool, block);
-            block->state = i == 0 ? HA_LARGE : HA_TAIL;
             block->blocks = (uint16_t)(i == 0 ? count : i);
+            __atomic_store_n(&block->state, i == 0 ? HA_LARGE : HA_TAIL, __ATOMIC_RELEASE);
         }
         pool->used += count;
         return ha_block_at(chunk, (unsigned)first);

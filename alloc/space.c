@@ -177,15 +177,14 @@ void ha_space_release(struct ha_space *space)
 }
 
 /* A large object: the address may lie in a tail block or in a further chunk of the span. As with small
- * ones, the header belongs to the object. */
+ * ones, the header belongs to the object. One that is being made has size 0. */
 static uintptr_t ha_find_large(struct ha_block *block, uintptr_t address)
 {
-    if (block->state == HA_TAIL)
+    if (__atomic_load_n(&block->state, __ATOMIC_ACQUIRE) == HA_TAIL)
         block = ha_block_at(ha_chunk_of(block), ha_block_number(block) - block->blocks);
     uintptr_t header = (uintptr_t)ha_block_start(block) + HEARTH_GRANULE - HEARTH_HEADER;
-    return block->size != 0 && address - header < block->size + HEARTH_HEADER
-               ? header + HEARTH_HEADER
-               : 0;
+    size_t size = __atomic_load_n(&block->size, __ATOMIC_ACQUIRE);
+    return size != 0 && address - header < size + HEARTH_HEADER ? header + HEARTH_HEADER : 0;
 }
 
 uintptr_t ha_space_find(const struct ha_space *space, uintptr_t address)
@@ -199,14 +198,15 @@ uintptr_t ha_space_find(const struct ha_space *space, uintptr_t address)
     uintptr_t base = ha_chunk_base(address) -
                      (uintptr_t)__atomic_load_n(&slot->head, __ATOMIC_RELAXED) * HA_CHUNK;
     struct ha_chunk *chunk = (struct ha_chunk *)base;
-    if (chunk->span > 1)
+    if (__atomic_load_n(&chunk->span, __ATOMIC_RELAXED) > 1)
         return ha_find_large(ha_block_at(chunk, HA_HEAD_BLOCKS), address);
     if (ha_block_index(address) < HA_HEAD_BLOCKS)
         return 0;
     struct ha_block *block = ha_block_of(address);
-    if (block->state == HA_LARGE || block->state == HA_TAIL)
+    uint8_t state = __atomic_load_n(&block->state, __ATOMIC_ACQUIRE);
+    if (state == HA_LARGE || state == HA_TAIL)
         return ha_find_large(block, address);
-    if (block->state < HA_CURRENT)
+    if (state < HA_CURRENT)
         return 0;
     uintptr_t offset = address - (uintptr_t)ha_block_start(block);
     if (offset < HEARTH_HEADER)
@@ -215,8 +215,9 @@ uintptr_t ha_space_find(const struct ha_space *space, uintptr_t address)
     if (i >= block->cells)
         return 0;
     uintptr_t object = ha_object_at(block, i);
-    bool allocated = (ha_mark_load(ha_meta_of(object)) & HA_MARK) != 0 ||
-                     (char *)object - HEARTH_HEADER < block->frontier;
+    bool allocated =
+        (ha_mark_load(ha_meta_of(object)) & HA_MARK) != 0 ||
+        (char *)object - HEARTH_HEADER < __atomic_load_n(&block->frontier, __ATOMIC_RELAXED);
     return allocated ? object : 0;
 }
 

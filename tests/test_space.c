@@ -578,6 +578,94 @@ START_TEST(find_large)
 }
 END_TEST
 
+struct seeker {
+    pthread_t thread;
+    struct fixture_heap *heap;
+    uint64_t random;
+    int node;
+    bool *stop; /* NULL: allocate; else look until it is set */
+};
+
+/* Small and large objects, found by their maker as soon as they are there. */
+static void *make_objects(void *data)
+{
+    struct seeker *s = data;
+    struct ha_space *space = &s->heap->space;
+    struct fixture_mutator *m = calloc(1, sizeof *m);
+    enum ha_refusal why;
+
+    m->allocator.run = m->run;
+    m->allocator.space = space;
+    m->allocator.node = s->node;
+    for (uint64_t i = 0; i < harness_scaled(30000); i++) {
+        if (harness_random_below(&s->random, 200) == 0) {
+            size_t size = HA_SMALL_MAX + 1 + harness_random_below(&s->random, 5 * HA_BLOCK);
+            if (harness_random_below(&s->random, 10) == 0)
+                size = HA_ADJACENT_MAX + 1;
+            uintptr_t object = ha_large_take(space, s->node, size, HA_LEAF, &why);
+            EXPECT(object != 0 && ha_space_find(space, object + size - 1) == object);
+        } else {
+            unsigned run = (unsigned)harness_random_below(&s->random, HEARTH_RUNS);
+            EXPECT(fixture_cell(m, run) != NULL);
+        }
+    }
+    ha_allocator_flush(&m->allocator);
+    free(m);
+    return NULL;
+}
+
+/* Whatever is found contains the address. */
+static void *seek_objects(void *data)
+{
+    struct seeker *s = data;
+    const struct ha_windows *windows = s->heap->space.windows;
+
+    while (!__atomic_load_n(s->stop, __ATOMIC_ACQUIRE)) {
+        uintptr_t address = windows->base + (harness_random(&s->random) & ((64u << 20) - 1)) +
+                            ((uintptr_t)harness_random_below(&s->random, 2) << windows->shift);
+        uintptr_t object = ha_space_find(&s->heap->space, address);
+
+        EXPECT(object == 0 ||
+               address - (object - 8) <
+                   8 + __atomic_load_n(&ha_block_of(object)->size, __ATOMIC_RELAXED) ||
+               address - (object - 8) < ha_block_of(object)->cell);
+    }
+    return NULL;
+}
+
+/* Any thread may ask while others allocate and the keeper gives memory back. */
+START_TEST(find_beside_mutators)
+{
+    struct fixture_heap *heap = fixture_plan(2);
+    struct seeker maker[2], seeker[2];
+    bool stop = false;
+
+    heap->options.release_after = 1;
+    HARNESS_OK(fixture_space_try(heap, 100000));
+    for (int i = 0; i < 2; i++) {
+        uint64_t random = harness_seed() + (uint64_t)i;
+
+        maker[i] = (struct seeker){.heap = heap, .random = random, .node = i};
+        seeker[i] = (struct seeker){.heap = heap, .random = random + 7, .stop = &stop};
+        ck_assert_int_eq(pthread_create(&seeker[i].thread, NULL, seek_objects, &seeker[i]), 0);
+    }
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 2; i++)
+            ck_assert_int_eq(pthread_create(&maker[i].thread, NULL, make_objects, &maker[i]), 0);
+        for (int i = 0; i < 2; i++)
+            pthread_join(maker[i].thread, NULL);
+    }
+    __atomic_store_n(&stop, true, __ATOMIC_RELEASE);
+    for (int i = 0; i < 2; i++)
+        pthread_join(seeker[i].thread, NULL);
+    fixture_check(&heap->space);
+    fixture_sweep(&heap->space, ha_space_clock());
+    fixture_check(&heap->space);
+    ck_assert_uint_eq(heap->space.used, 0);
+    fixture_space_close(heap);
+}
+END_TEST
+
 /* --- ageing kept out, the check -------------------------------------------------------------------- */
 
 START_TEST(hold)
@@ -865,6 +953,7 @@ HARNESS_SUITE(space)
     tcase_add_test(find, find_small);
     tcase_add_test(find, find_nothing);
     tcase_add_test(find, find_large);
+    tcase_add_test(find, find_beside_mutators);
     suite_add_tcase(suite, find);
     tcase_add_test(checks, hold);
     tcase_add_test(checks, check);
