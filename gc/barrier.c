@@ -1,26 +1,28 @@
 /* gc/barrier.c - the slow path of the write barrier, bulk stores, checked stores.
  *
  * Invariant: an old object that may refer to a younger one is REMEMBERED in a buffer, or DIRTY in a buffer
- * with the cards of the slots set. Flags are set by atomic OR, so that of two mutators one lists the
- * object. If the buffer can not grow nothing is flagged and the next collection is full. */
+ * with the cards of the slots set; no card is set in an object that is in no buffer. Flags are set by
+ * atomic OR, so that of two mutators one lists the object. If the buffer can not grow nothing is
+ * flagged and the next collection is full. */
 #include <string.h>
 
 #include "gc/card.h"
 #include "gc/heap.h"
 #include "topology/error.h"
 
-/* List the object once: the first to set the flag does. */
-static void hg_remember(struct hg_mutator *m, uintptr_t object, uint64_t flag)
+/* List the object once: the first to set the flag does. False: no memory. */
+static bool hg_remember(struct hg_mutator *m, uintptr_t object, uint64_t flag)
 {
     uint64_t *header = hearth_header_of((void *)object);
     if (__atomic_load_n(header, __ATOMIC_RELAXED) & flag)
-        return;
+        return true;
     if (!hg_remember_room(&m->remembered)) {
         __atomic_fetch_add(&m->public.heap->pacing.lost, 1, __ATOMIC_RELAXED);
-        return;
+        return false;
     }
     if (!(__atomic_fetch_or(header, flag, __ATOMIC_RELAXED) & flag))
         hg_remember_add(&m->remembered, object);
+    return true;
 }
 
 void hearth_remember_slow(hearth_mutator *mutator, void *object, void **slot)
@@ -29,8 +31,8 @@ void hearth_remember_slow(hearth_mutator *mutator, void *object, void **slot)
     uint64_t header = __atomic_load_n(hearth_header_of(object), __ATOMIC_RELAXED);
     struct hg_mutator *m = hg_mutator_of(mutator);
     if (header & HEARTH_OBJECT_CARDS) {
-        hg_remember(m, o, HEARTH_OBJECT_DIRTY);
-        hg_card_set(o, (uintptr_t)slot);
+        if (hg_remember(m, o, HEARTH_OBJECT_DIRTY))
+            hg_card_set(o, (uintptr_t)slot);
     } else {
         hg_remember(m, o, HEARTH_OBJECT_REMEMBERED);
     }
@@ -89,11 +91,15 @@ static void hg_barrier_range(hearth_mutator *mutator, void *object, void **slot,
     if ((header & (HEARTH_OBJECT_OLD | HEARTH_OBJECT_REMEMBERED)) != HEARTH_OBJECT_OLD ||
         count == 0)
         return;
-    hearth_remember_slow(mutator, object, slot);
-    if (!(header & HEARTH_OBJECT_CARDS))
+    struct hg_mutator *m = hg_mutator_of(mutator);
+    if (!(header & HEARTH_OBJECT_CARDS)) {
+        hg_remember(m, (uintptr_t)object, HEARTH_OBJECT_REMEMBERED);
+        return;
+    }
+    if (!hg_remember(m, (uintptr_t)object, HEARTH_OBJECT_DIRTY))
         return;
     uintptr_t last = (uintptr_t)(slot + count - 1);
-    uintptr_t at = ((uintptr_t)slot & ~(uintptr_t)(HEARTH_GRANULE - 1)) + HEARTH_GRANULE;
+    uintptr_t at = (uintptr_t)slot & ~(uintptr_t)(HEARTH_GRANULE - 1);
     for (; at <= last; at += HEARTH_GRANULE)
         hg_card_set((uintptr_t)object, at);
 }

@@ -11,7 +11,10 @@
 #include "alloc/scan.h"
 #include "gc/slots.h"
 
-enum { HG_OBJECT_FIRST_CARD = 1u << 8 };
+enum {
+    HG_OBJECT_FIRST_CARD = 1u << 8,
+    HG_OBJECT_LISTED = 1u << 9 /* found in a remembered set by the verifier; clear otherwise */
+};
 
 /* The card bytes of an object with HEARTH_OBJECT_CARDS. */
 static inline uint8_t *hg_cards_of(uintptr_t object)
@@ -42,6 +45,19 @@ static inline bool hg_card_get(uintptr_t object, uintptr_t slot)
     if (card == 0)
         return *hearth_header_of((void *)object) & HG_OBJECT_FIRST_CARD;
     return ha_mark_load(hg_cards_of(object) + card) == HA_CARD;
+}
+
+/* Is any card of the object set? (Verifier.) */
+static inline bool hg_cards_any(uintptr_t object, size_t size)
+{
+    const uint8_t *cards = hg_cards_of(object);
+    size_t count = (size + HEARTH_GRANULE - 1) / HEARTH_GRANULE;
+    if (*hearth_header_of((void *)object) & HG_OBJECT_FIRST_CARD)
+        return true;
+    for (size_t card = 1; card < count; card++)
+        if (ha_mark_load(&cards[card]) != 0)
+            return true;
+    return false;
 }
 
 /* Does a type have a reference slot at this byte offset? */

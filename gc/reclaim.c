@@ -19,7 +19,7 @@ struct hg_sweep {
     uint64_t survived; /* atomic */
 };
 
-/* Account for a swept block and put it into its list; pool->lock is held or nobody else sweeps. */
+/* Account for a swept block and put it into its list; pool->lock is held. */
 static void hg_sort_block(struct hg_sweep *sweep, struct ha_pool *pool, struct ha_block *block,
                           uint32_t before, struct ha_swept swept)
 {
@@ -120,8 +120,6 @@ static void hg_sweep_help(void *data, int number)
 static void hg_sweep_full(struct hg_sweep *sweep)
 {
     hearth_heap *heap = sweep->heap;
-    for (int n = 0; n < heap->space.nodes; n++)
-        hg_sweep_begin(heap->space.pool[n]);
     hg_crew_open(heap->crew, hg_sweep_help, sweep);
     if (heap->space.used > HG_SWEEP_ALONE)
         hg_crew_call(heap->crew, HG_CREW_MAX);
@@ -162,11 +160,15 @@ void hg_reclaim(hearth_heap *heap, bool full, struct hg_reclaimed *out)
                              .now_ms = ha_space_clock()};
     for (int n = 0; n < heap->space.nodes; n++) {
         struct ha_pool *pool = heap->space.pool[n];
+        pthread_mutex_lock(&pool->lock); /* threads in native sections read statistics */
         if (!full)
             hg_sweep_young(&sweep, pool);
         if (full)
             hg_sweep_large(&sweep, pool, &pool->large_old);
         hg_sweep_large(&sweep, pool, &pool->large_young);
+        if (full)
+            hg_sweep_begin(pool);
+        pthread_mutex_unlock(&pool->lock);
     }
     if (full)
         hg_sweep_full(&sweep);

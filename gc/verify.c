@@ -1,9 +1,12 @@
 /* gc/verify.c - the heap verifier: every structure's _check(), and what must hold between them.
  *
  * With the world stopped and all blocks given back:
- *   - every reference of a marked object leads to an allocated object (after a collection: a marked one);
+ *   - every reference of an allocated object leads to an allocated object (after a collection: a marked one);
+ *   - type, kind, length and size of an object agree with each other and with its cell;
  *   - an old object refers to younger ones only if it is remembered, or the slot's card is dirty;
- *   - the OLD flag agrees with the mark; old objects of a remembered set are listed once;
+ *   - the OLD flag agrees with the mark; an object is listed once in a remembered set if its header says
+ *     so, else not at all, and then none of its cards is dirty; after a collection no set lists anything;
+ *   - frames, handles, global roots and what providers show hold NULL, foreign addresses or objects;
  *   - each block lies on its pool's node. Lock: heap->lock is held. */
 #include <stdio.h>
 #include <string.h>
@@ -63,31 +66,111 @@ static void hg_verify_slot(hearth_visitor *visitor, void **slot)
             (void *)v->object, hg_type_name(heap, v->header), (void *)to, (void *)slot);
 }
 
+/* Header, mark and cell agree. */
+static hearth_status hg_verify_header(const struct hg_verifier *v, uint8_t mark)
+{
+    hearth_heap *heap = v->heap;
+    const struct hg_marks *marks = &heap->marks;
+    const struct ha_block *block = ha_block_of(v->object);
+    const struct hg_type *type = &heap->types.row[hg_header_type(v->header)];
+    void *object = (void *)v->object;
+    bool is_large = block->state == HA_LARGE, old = v->header & HEARTH_OBJECT_OLD;
+    if (mark != marks->old && mark != marks->gen1 && !(v->before && mark == HG_YOUNG))
+        return ht_fail(HEARTH_ECORRUPT, "object %p has the stale mark %u", object, mark);
+    if (hg_header_type(v->header) >= heap->types.count || type->handle == 0)
+        return ht_fail(HEARTH_ECORRUPT, "object %p has the unknown type %u", object,
+                       hg_header_type(v->header));
+    if ((block->kind == HA_LEAF) != type->leaf)
+        return ht_fail(HEARTH_ECORRUPT, "object %p (%s) lies in a block of kind %u", object,
+                       type->name, block->kind);
+    if (hg_object_size(v->object, v->header, type) > ha_object_capacity(v->object))
+        return ht_fail(HEARTH_ECORRUPT, "object %p (%s): %zu bytes in a cell for %zu", object,
+                       type->name, hg_object_size(v->object, v->header, type),
+                       ha_object_capacity(v->object));
+    if (!(v->header & HEARTH_OBJECT_LARGE) == is_large)
+        return ht_fail(HEARTH_ECORRUPT, "object %p (%s): block of state %u but header 0x%llx",
+                       object, type->name, block->state, (unsigned long long)v->header);
+    if (heap->options.generational && block->kind != HA_LEAF && old != v->is_old)
+        return ht_fail(HEARTH_ECORRUPT, "object %p (%s): mark %u but header 0x%llx", object,
+                       type->name, mark, (unsigned long long)v->header);
+    return HEARTH_OK;
+}
+
+/* What the header says of remembering is true; hg_verify_lists has set LISTED. */
+static hearth_status hg_verify_memory(const struct hg_verifier *v)
+{
+    const uint64_t flags = HEARTH_OBJECT_REMEMBERED | HEARTH_OBJECT_DIRTY;
+    const struct hg_type *type = &v->heap->types.row[hg_header_type(v->header)];
+    void *object = (void *)v->object;
+    bool flagged = v->header & flags, listed = v->header & HG_OBJECT_LISTED;
+    if (flagged != listed)
+        return ht_fail(HEARTH_ECORRUPT, "object %p (%s): header 0x%llx, but %s remembered set",
+                       object, type->name, (unsigned long long)v->header,
+                       listed ? "it is in a" : "it is in no");
+    if (flagged && !v->is_old)
+        return ht_fail(HEARTH_ECORRUPT, "object %p (%s) is remembered but not old", object,
+                       type->name);
+    if ((v->header & HEARTH_OBJECT_CARDS) && !(v->header & HEARTH_OBJECT_DIRTY) &&
+        hg_cards_any(v->object, hg_object_size(v->object, v->header, type)))
+        return ht_fail(HEARTH_ECORRUPT, "object %p (%s) has dirty cards but is not remembered",
+                       object, type->name);
+    return HEARTH_OK;
+}
+
 static void hg_verify_object(void *data, uintptr_t object, uint8_t mark)
 {
     struct hg_verifier *v = data;
-    const struct hg_marks *marks = &v->heap->marks;
-    if (v->status != HEARTH_OK || ha_block_of(object)->kind == HA_LEAF)
+    if (v->status != HEARTH_OK)
         return;
     v->object = object;
     v->header = *hearth_header_of((void *)object);
-    v->is_old = mark == marks->old;
-    bool flagged = v->header & HEARTH_OBJECT_OLD;
-    if (mark != marks->old && mark != marks->gen1)
-        v->status =
-            ht_fail(HEARTH_ECORRUPT, "object %p has the stale mark %u", (void *)object, mark);
-    else if (hg_header_type(v->header) >= v->heap->types.count)
-        v->status = ht_fail(HEARTH_ECORRUPT, "object %p has the unknown type %u", (void *)object,
-                            hg_header_type(v->header));
-    else if (v->heap->options.generational && flagged != v->is_old)
-        v->status =
-            ht_fail(HEARTH_ECORRUPT, "object %p (%s): mark %u but header 0x%llx", (void *)object,
-                    hg_type_name(v->heap, v->header), mark, (unsigned long long)v->header);
-    else
+    v->is_old = mark == v->heap->marks.old;
+    v->status = hg_verify_header(v, mark);
+    if (v->status == HEARTH_OK)
+        v->status = hg_verify_memory(v);
+    if (v->status == HEARTH_OK && ha_block_of(object)->kind != HA_LEAF)
         hg_visit_object(v->heap, object, &v->visitor);
 }
 
-/* Frames and handles hold NULL, foreign addresses or objects. */
+/* Set LISTED in every object of a remembered set, or clear it. A second time it is an error. */
+static hearth_status hg_verify_list(hearth_heap *heap, const struct hg_remembered *set, bool on)
+{
+    size_t count = 0;
+    for (const struct hg_remember_chunk *c = set->first; c != NULL; c = c->next) {
+        for (size_t i = 0; i < c->count; i++) {
+            uintptr_t object = c->object[i];
+            bool is_object = ha_space_find(&heap->space, object) == object;
+            uint64_t *header = hearth_header_of((void *)object);
+            if (!on && is_object)
+                *header &= ~(uint64_t)HG_OBJECT_LISTED;
+            if (!on)
+                continue;
+            if (!is_object)
+                return ht_fail(HEARTH_ECORRUPT, "a remembered set lists %p: no object",
+                               (void *)object);
+            if (*header & HG_OBJECT_LISTED)
+                return ht_fail(HEARTH_ECORRUPT, "object %p (%s) is remembered twice",
+                               (void *)object, hg_type_name(heap, *header));
+            *header |= HG_OBJECT_LISTED;
+        }
+        count += c->count;
+    }
+    if (on && count != set->count)
+        return ht_fail(HEARTH_ECORRUPT, "a remembered set has %zu objects, its count says %zu",
+                       count, set->count);
+    return HEARTH_OK;
+}
+
+static hearth_status hg_verify_lists(hearth_heap *heap, bool on)
+{
+    hearth_status status = hg_verify_list(heap, &heap->orphans, on);
+    for (struct hg_mutator *m = heap->mutators; m != NULL; m = m->next)
+        if (status == HEARTH_OK)
+            status = hg_verify_list(heap, &m->remembered, on);
+    return status;
+}
+
+/* Slots of mutators, global roots, providers. */
 static hearth_status hg_verify_roots(hearth_heap *heap)
 {
     struct hg_verifier v = {{hg_verify_slot}, heap, true, 0, false, 0, HEARTH_OK};
@@ -103,9 +186,20 @@ static hearth_status hg_verify_roots(hearth_heap *heap)
             return ht_fail(HEARTH_ECORRUPT, "the handle scopes of mutator %p are damaged",
                            (void *)m);
     }
+    hg_roots_visit(&heap->roots, &v.visitor);
     if (v.status == HEARTH_OK && mutators != (size_t)heap->mutator_count)
         return ht_fail(HEARTH_ECORRUPT, "%zu mutators are listed, the count is %d", mutators,
                        heap->mutator_count);
+    return v.status;
+}
+
+static hearth_status hg_verify_objects(hearth_heap *heap, bool before)
+{
+    struct hg_verifier v = {{hg_verify_slot}, heap, before, 0, false, 0, HEARTH_OK};
+    v.status = hg_verify_lists(heap, true);
+    if (v.status == HEARTH_OK)
+        hg_walk_allocated(heap, hg_verify_object, &v);
+    hg_verify_lists(heap, false);
     return v.status;
 }
 
@@ -124,9 +218,7 @@ hearth_status hg_verify_heap(hearth_heap *heap, bool before)
         status = hg_verify_roots(heap);
     if (status != HEARTH_OK)
         return status;
-    struct hg_verifier v = {{hg_verify_slot}, heap, before, 0, false, 0, HEARTH_OK};
-    hg_walk_marked(heap, hg_verify_object, &v);
-    return v.status;
+    return hg_verify_objects(heap, before);
 }
 
 void hg_verify_report(hearth_heap *heap, bool before)

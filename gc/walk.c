@@ -6,42 +6,52 @@
 #include "gc/slots.h"
 #include "gc/trace.h"
 
-static void hg_walk_block(struct ha_block *block,
-                          void (*fn)(void *data, uintptr_t object, uint8_t mark), void *data)
+typedef void hg_walk_fn(void *data, uintptr_t object, uint8_t mark);
+
+/* Marked objects; with `young`, also those below the frontier that have no mark. */
+static void hg_walk_block(const struct ha_block *block, bool young, hg_walk_fn *fn, void *data)
 {
     for (unsigned i = 0; i < block->cells; i++) {
         uintptr_t object = ha_object_at(block, i);
         uint8_t mark = ha_mark_load(ha_meta_of(object)) & HA_MARK;
-        if (mark != 0)
+        if (mark != 0 || (young && (char *)object - HEARTH_HEADER < block->frontier))
             fn(data, object, mark);
     }
 }
 
-static void hg_walk_large(struct ha_list *list,
-                          void (*fn)(void *data, uintptr_t object, uint8_t mark), void *data)
+static void hg_walk_large(const struct ha_list *list, bool young, hg_walk_fn *fn, void *data)
 {
     for (struct ha_block *block = list->head; block != NULL; block = block->next) {
         uintptr_t object = ha_large_object(block);
         uint8_t mark = ha_mark_load(ha_meta_of(object)) & HA_MARK;
-        if (mark != 0)
+        if (mark != 0 || young)
             fn(data, object, mark);
     }
 }
 
-void hg_walk_marked(hearth_heap *heap, void (*fn)(void *data, uintptr_t object, uint8_t mark),
-                    void *data)
+static void hg_walk(hearth_heap *heap, bool young, hg_walk_fn *fn, void *data)
 {
     for (int n = 0; n < heap->space.nodes; n++) {
         struct ha_pool *pool = heap->space.pool[n];
         for (struct ha_chunk *chunk = pool->chunks; chunk != NULL; chunk = chunk->next)
             for (unsigned i = HA_HEAD_BLOCKS; i < HA_CHUNK_BLOCKS; i++) {
-                struct ha_block *block = ha_block_at(chunk, i);
+                const struct ha_block *block = ha_block_at(chunk, i);
                 if (block->state >= HA_CURRENT && block->state < HA_LARGE)
-                    hg_walk_block(block, fn, data);
+                    hg_walk_block(block, young, fn, data);
             }
-        hg_walk_large(&pool->large_young, fn, data);
-        hg_walk_large(&pool->large_old, fn, data);
+        hg_walk_large(&pool->large_young, young, fn, data);
+        hg_walk_large(&pool->large_old, young, fn, data);
     }
+}
+
+void hg_walk_marked(hearth_heap *heap, hg_walk_fn *fn, void *data)
+{
+    hg_walk(heap, false, fn, data);
+}
+
+void hg_walk_allocated(hearth_heap *heap, hg_walk_fn *fn, void *data)
+{
+    hg_walk(heap, true, fn, data);
 }
 
 #define HG_VISIT(s) visitor->slot(visitor, s)
