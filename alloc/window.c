@@ -188,6 +188,8 @@ static hearth_status ha_state_map(struct ha_window_state *state, const char *ove
                        state->table_bytes);
     }
     ha_bind_windows(state);
+    for (int i = 0; i < windows->nodes; i++)
+        state->node[i].step = windows->committed ? 0 : HA_STEP_LAZY;
     return HEARTH_OK;
 }
 

@@ -19,7 +19,8 @@ enum {
     HA_PAGE = 4096,         /* x86-64                                       */
     HA_META_MIN_SHIFT = 12, /* smallest piece of the metadata heap          */
     HA_META_MAX_SHIFT = 20, /* largest; above that whole chunks             */
-    HA_META_CLASSES = HA_META_MAX_SHIFT - HA_META_MIN_SHIFT + 1
+    HA_META_CLASSES = HA_META_MAX_SHIFT - HA_META_MIN_SHIFT + 1,
+    HA_STEP_LAZY = 2 /* reservation size to begin with where commit is scarce: 60 MiB */
 };
 
 /* What a slot is to this layer; one byte per slot in state->kind, under the set lock. */

@@ -28,6 +28,8 @@ static bool writable(struct ha_commit *commit, size_t block)
     int ends[2];
     bool yes;
 
+    if (ha_on_valgrind()) /* it would complain rightly */
+        return block < commit->ready;
     ck_assert_int_eq(pipe(ends), 0);
     yes = write(ends[1], (void *)(commit->base + (block << HA_ARENA_SHIFT)), 1) == 1;
     close(ends[0]);
@@ -39,7 +41,7 @@ static bool writable(struct ha_commit *commit, size_t block)
  * committed part, and is refused exactly when the mirror says so. */
 START_TEST(mimalloc_stays_inside)
 {
-    const size_t blocks = 640;
+    const size_t blocks = ha_on_valgrind() ? 12 : 640;
     struct ha_commit commit;
     mi_heap_t *heap = arena(&commit, blocks << HA_ARENA_SHIFT);
     uint64_t random = harness_seed();
@@ -76,6 +78,7 @@ START_TEST(mimalloc_stays_inside)
         ((char *)held[at])[size[at] - 1] = 1;
     }
     ck_assert(refused > 0 || harness_scaled(6000) < 6000);
+    ht_os_free(commit.used);
 }
 END_TEST
 
@@ -108,6 +111,7 @@ START_TEST(only_what_is_needed)
     ck_assert(!ha_commit_ahead(&commit, (size_t)512 * MIB)); /* with its header it is too large */
     ck_assert(ha_commit_ahead(&commit, (size_t)508 * MIB));
     ck_assert_uint_eq(commit.ready, 16);
+    ht_os_free(commit.used);
 }
 END_TEST
 

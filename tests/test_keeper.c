@@ -112,7 +112,7 @@ START_TEST(keeper_sleeps)
     ck_assert_ptr_nonnull(ha_chunk_take(windows, 0, 1, &watcher));
     sleep_ms(20);
     wakeups = ha_keeper_wakeups(keeper);
-    for (int i = 0; i < 50; i++) /* chunks that are there need no keeper */
+    for (int i = 0; i < 12; i++) /* chunks that are there need no keeper */
         ck_assert_ptr_nonnull(ha_chunk_take(windows, 0, 1, &watcher));
     sleep_ms(200);
     ck_assert_uint_eq(ha_keeper_wakeups(keeper), wakeups);
@@ -270,7 +270,7 @@ START_TEST(no_lock_while_waiting)
     sleep_ms(20);
     ha_chunk_give(windows, chunk);
     ha_chunk_give(windows, span);
-    for (int i = 0; i < 62; i++)
+    for (int i = 0; i < 12; i++)
         ck_assert_ptr_nonnull(ha_chunk_take(windows, 0, 1, windows));
     ck_assert_ptr_nonnull(ha_meta_take(windows, 0, 4096));
     ha_window_stats(windows, 1, &stats);

@@ -93,6 +93,12 @@ static inline struct ha_windows *fixture_uncommitted(int nodes, size_t window)
     return windows;
 }
 
+/* Chunks cut from one reservation while there is enough of everything. */
+static inline size_t fixture_cut(const struct ha_windows *windows)
+{
+    return windows->committed ? 62 : 14;
+}
+
 /* Fails the test unless all bytes are zero. */
 static inline void fixture_zero(const void *memory, size_t bytes)
 {
