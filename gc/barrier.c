@@ -13,6 +13,8 @@
 /* List the object once: the first to set the flag does. False: no memory. */
 static bool hg_remember(struct hg_mutator *m, uintptr_t object, uint64_t flag)
 {
+    if (__atomic_load_n(&m->public.heap->pacing.lost, __ATOMIC_RELAXED) != 0)
+        return false; /* the next collection is full in any case */
     uint64_t *header = hearth_header_of((void *)object);
     if (__atomic_load_n(header, __ATOMIC_RELAXED) & flag)
         return true;

@@ -151,16 +151,15 @@ static void hg_collect_stopped(hearth_heap *heap, bool all_old, hearth_collectio
     uint64_t traced = ht_os_now();
     hg_trace_finish(heap->trace, c);
     uint64_t sweep = ht_os_now();
-    struct hg_reclaimed reclaimed = {0};
-    hg_reclaim(heap, full, &reclaimed);
-    hg_pacing_after(heap, c, allocated, reclaimed.survived);
+    hg_reclaim(heap, full);
+    c->live_bytes = hg_live_bytes(heap);
+    hg_pacing_after(heap, c, allocated, heap->trace->survived);
     uint64_t end = ht_os_now();
     if (heap->options.verify)
         hg_verify_report(heap, false);
     c->roots_ns = traced - begin;
     c->trace_ns = sweep - traced;
     c->sweep_ns = end - sweep;
-    c->live_bytes = hg_live_bytes(heap);
     c->freed_bytes = live_before + allocated - c->live_bytes;
     c->heap_bytes = ha_space_used_bytes(&heap->space);
 }

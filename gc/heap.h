@@ -19,11 +19,14 @@ struct hg_trace;
 /* When to collect; see pacing.c. World stopped, or heap->lock. */
 struct hg_pacing {
     size_t base_nursery; /* bytes for one mutator: 4 x L2                              */
+    size_t nursery;      /* adapted; space.nursery is this or unbounded                */
+    bool whole;          /* minor collections do not pay now: full ones only           */
+    uint64_t live_bytes; /* after the last full collection                             */
     size_t min_budget;   /* blocks                                                     */
     bool full_next;      /* the next collection should be full                         */
     bool enabled;        /* automatic collection (atomic)                              */
     size_t live_blocks;  /* used after the last full collection                        */
-    uint64_t lost;       /* remembered sets lost an object: full next (atomic)         */
+    uint64_t lost;       /* remembered sets are incomplete: full next (atomic)         */
 };
 
 struct hg_stats {

@@ -2,7 +2,8 @@
  *
  * Two budgets: bytes of nursery until a minor collection, and blocks until a full one. The nursery follows
  * survival: if more than half of it survives it doubles (high survival makes generations pure
- * loss), and when it has outgrown the free memory the next collection is full. Full collections
+ * loss), and when it has outgrown the free memory the next collection is full. Where a minor collection
+ * would cost as much as a full one, there are only full ones (hg_whole_adapt). Full collections
  * set the block budget to live * growth, never above the limit. World stopped or heap->lock. */
 #include "gc/heap.h"
 
@@ -13,8 +14,11 @@ enum {
     HG_NURSERY_DEFAULT = 8 << 20, /* when the L2 size is unknown                            */
     HG_NURSERY_SMALL = 4 << 20,   /* 4 x L2 is taken for at least this much                   */
     HG_NURSERY_MIN = 256 << 10,
-    HG_NURSERY_MAX = 64 << 20
+    HG_NURSERY_MAX = 64 << 20,
+    HG_WHOLE_MIN = 1 << 20 /* survivors below which it is not asked if minors pay    */
 };
+
+#define HG_NURSERY_UNBOUNDED (SIZE_MAX / 2)
 
 static size_t hg_blocks(size_t bytes)
 {
@@ -30,6 +34,14 @@ static size_t hg_nursery_base(const hearth_heap *heap)
     if (base > third)
         base = third;
     return base < HG_NURSERY_MIN ? HG_NURSERY_MIN : base;
+}
+
+/* What mutators see: the nursery, or no bound when only the budget of blocks is to make it collect. */
+static void hg_nursery_set(hearth_heap *heap)
+{
+    bool unbounded = !heap->options.generational || heap->pacing.whole;
+    size_t nursery = unbounded ? HG_NURSERY_UNBOUNDED : heap->pacing.nursery;
+    __atomic_store_n(&heap->space.nursery, nursery, __ATOMIC_RELAXED);
 }
 
 void hg_pacing_init(hearth_heap *heap)
@@ -52,19 +64,21 @@ void hg_pacing_init(hearth_heap *heap)
     if (pacing->min_budget > heap->space.limit)
         pacing->min_budget = heap->space.limit;
     heap->space.budget = pacing->min_budget;
-    heap->space.nursery = hg_nursery_base(heap);
+    pacing->nursery = hg_nursery_base(heap);
+    hg_nursery_set(heap);
 }
 
 void hg_pacing_scale(hearth_heap *heap)
 {
     size_t base = hg_nursery_base(heap);
-    if (heap->space.nursery < base || !heap->options.nursery_adaptive)
-        __atomic_store_n(&heap->space.nursery, base, __ATOMIC_RELAXED);
+    if (heap->pacing.nursery < base || !heap->options.nursery_adaptive)
+        heap->pacing.nursery = base;
+    hg_nursery_set(heap);
 }
 
 hearth_gc_kind hg_pacing_kind(const hearth_heap *heap)
 {
-    bool full = !heap->options.generational || heap->pacing.full_next ||
+    bool full = !heap->options.generational || heap->pacing.full_next || heap->pacing.whole ||
                 __atomic_load_n(&heap->pacing.lost, __ATOMIC_RELAXED) != 0;
     return full ? HEARTH_GC_FULL : HEARTH_GC_MINOR;
 }
@@ -106,8 +120,8 @@ static void hg_budget_after_full(hearth_heap *heap)
 /* The nursery follows the share of it that survived. */
 static void hg_nursery_adapt(hearth_heap *heap, double survival, size_t room)
 {
-    size_t nursery = heap->space.nursery, base = hg_nursery_base(heap);
-    if (survival > 0.5 && nursery < (size_t)1 << 40)
+    size_t nursery = heap->pacing.nursery, base = hg_nursery_base(heap);
+    if (survival > 0.5 && nursery < heap->space.budget << HA_BLOCK_SHIFT)
         nursery *= 2;
     else if (survival < 0.25 && nursery > base)
         nursery /= 2;
@@ -115,7 +129,22 @@ static void hg_nursery_adapt(hearth_heap *heap, double survival, size_t room)
         nursery = base;
     if (survival > 0.5 && nursery >= room)
         heap->pacing.full_next = true;
-    __atomic_store_n(&heap->space.nursery, nursery, __ATOMIC_RELAXED);
+    heap->pacing.nursery = nursery;
+}
+
+/* Do minor collections pay? One that keeps half as much as lives in all costs about what a full one does,
+ * and frees less: then the heap is collected whole, when its budget is used up, until little of
+ * what is new survives again. */
+static void hg_whole_adapt(hearth_heap *heap, bool full, uint64_t live, uint64_t survived)
+{
+    struct hg_pacing *pacing = &heap->pacing;
+    if (full) {
+        pacing->live_bytes = live;
+        if (survived < live / 4)
+            pacing->whole = false;
+    } else if (survived >= HG_WHOLE_MIN && survived >= pacing->live_bytes / 2) {
+        pacing->whole = true;
+    }
 }
 
 void hg_pacing_after(hearth_heap *heap, const hearth_collection *collection, uint64_t allocated,
@@ -133,9 +162,14 @@ void hg_pacing_after(hearth_heap *heap, const hearth_collection *collection, uin
     size_t partial = ha_space_partial_bytes(space);
     if (heap->options.nursery_adaptive && !full && allocated > HG_NURSERY_MIN)
         hg_nursery_adapt(heap, (double)survived / (double)allocated, vacant + partial);
+    if (heap->options.nursery_adaptive)
+        hg_whole_adapt(heap, full, collection->live_bytes, survived);
     /* Little room is left, or what is left is of no use to the size class that was wanted. */
-    bool vain = collection->reason == HEARTH_REASON_BUDGET && allocated < space->nursery / 2;
-    if (!full && (vain || vacant + partial / 2 < space->nursery / 2))
+    bool vain = collection->reason == HEARTH_REASON_BUDGET && allocated < heap->pacing.nursery / 2;
+    if (!full && (vain || vacant + partial / 2 < heap->pacing.nursery / 2))
         heap->pacing.full_next = true;
+    if (heap->pacing.whole)
+        heap->pacing.lost++; /* the next one is full: mutators need remember nothing until then */
+    hg_nursery_set(heap);
     __atomic_store_n(&space->nursery_used, 0, __ATOMIC_RELAXED);
 }

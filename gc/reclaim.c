@@ -16,7 +16,6 @@ struct hg_sweep {
     hearth_heap *heap;
     uint8_t dead_a, dead_b, gen1;
     uint32_t now_ms;
-    uint64_t survived; /* atomic */
 };
 
 /* Account for a swept block and put it into its list; pool->lock is held. */
@@ -38,13 +37,9 @@ static void hg_sort_block(struct hg_sweep *sweep, struct ha_pool *pool, struct h
 
 static struct ha_swept hg_sweep_one(struct hg_sweep *sweep, struct ha_block *block)
 {
-    uint32_t before = block->live;
     struct ha_swept swept = ha_sweep_block(block, sweep->dead_a, sweep->dead_b, sweep->gen1);
     if (sweep->heap->space.poison)
         ha_poison_block(block);
-    if (swept.live > before)
-        __atomic_fetch_add(&sweep->survived, (uint64_t)(swept.live - before) * block->cell,
-                           __ATOMIC_RELAXED);
     return swept;
 }
 
@@ -140,7 +135,6 @@ static void hg_sweep_large(struct hg_sweep *sweep, struct ha_pool *pool, struct 
                 block->live = 1;
                 pool->live_objects++;
                 pool->live_bytes += block->size;
-                sweep->survived += block->size;
             }
             continue;
         }
@@ -151,7 +145,7 @@ static void hg_sweep_large(struct hg_sweep *sweep, struct ha_pool *pool, struct 
     }
 }
 
-void hg_reclaim(hearth_heap *heap, bool full, struct hg_reclaimed *out)
+void hg_reclaim(hearth_heap *heap, bool full)
 {
     struct hg_sweep sweep = {.heap = heap,
                              .dead_a = heap->marks.gen1_before,
@@ -172,5 +166,4 @@ void hg_reclaim(hearth_heap *heap, bool full, struct hg_reclaimed *out)
     }
     if (full)
         hg_sweep_full(&sweep);
-    out->survived = sweep.survived;
 }

@@ -4,11 +4,7 @@
 
 #include "gc/heap.h"
 
-struct hg_reclaimed {
-    uint64_t survived; /* bytes of young objects that were marked for the first time   */
-};
-
 /* Sweep what the collection may have freed (young blocks, or everything). World stopped. */
-void hg_reclaim(hearth_heap *heap, bool full, struct hg_reclaimed *out);
+void hg_reclaim(hearth_heap *heap, bool full);
 
 #endif

@@ -74,6 +74,8 @@ hearth_status hearth_get_stats(hearth_heap *heap, hearth_stats *out)
     out->limit_bytes = __atomic_load_n(&heap->space.limit, __ATOMIC_RELAXED) << HA_BLOCK_SHIFT;
     out->budget_bytes = __atomic_load_n(&heap->space.budget, __ATOMIC_RELAXED) << HA_BLOCK_SHIFT;
     out->nursery_bytes = __atomic_load_n(&heap->space.nursery, __ATOMIC_RELAXED);
+    if (out->nursery_bytes > out->limit_bytes)
+        out->nursery_bytes = out->limit_bytes; /* unbounded: only the budget counts */
     out->spilled_blocks = __atomic_load_n(&heap->space.spilled, __ATOMIC_RELAXED);
     out->metadata_bytes = out->allocated_bytes = 0;
     for (int n = 0; n < heap->space.nodes; n++) {
@@ -142,5 +144,5 @@ void hg_log_collection(hearth_heap *heap, const hearth_collection *c)
         c->stolen, c->workers, (double)c->live_bytes / 1048576.0,
         (double)c->freed_bytes / 1048576.0, (double)c->heap_bytes / 1048576.0,
         (double)(heap->space.budget << HA_BLOCK_SHIFT) / 1048576.0,
-        (double)heap->space.nursery / 1048576.0);
+        (double)heap->pacing.nursery / 1048576.0);
 }

@@ -105,7 +105,8 @@ HG_HOT void hg_trace_slots(struct hg_worker *w, uintptr_t object, uint64_t heade
 }
 
 /* Mark; false: nothing new. *promote is set if the object is old now. */
-HG_HOT bool hg_mark(struct hg_worker *w, uintptr_t object, uintptr_t *promote, const bool parallel)
+HG_HOT bool hg_mark(struct hg_worker *w, uintptr_t object, uintptr_t *promote, uint8_t *was,
+                    const bool parallel)
 {
     uint8_t *meta = ha_meta_of(object);
     const uint8_t *next = w->trace->next + (*promote ? HG_BYTES : 0);
@@ -122,6 +123,7 @@ HG_HOT bool hg_mark(struct hg_worker *w, uintptr_t object, uintptr_t *promote, c
     } else {
         __atomic_store_n(meta, to, __ATOMIC_RELAXED);
     }
+    *was = byte;
     *promote = to == w->old;
     return true;
 }
@@ -135,6 +137,7 @@ static __attribute__((noinline)) bool hg_mark_large(struct hg_worker *w, uintptr
     bool won =
         *promote || __atomic_exchange_n(ha_meta_of(object), w->old, __ATOMIC_RELAXED) != w->old;
     *promote = HG_TAG_PROMOTE;
+    w->survived += won && ha_block_of(object)->live == 0 ? ha_block_of(object)->size : 0;
     return won;
 }
 
@@ -142,7 +145,8 @@ static __attribute__((noinline)) bool hg_mark_large(struct hg_worker *w, uintptr
 HG_HOT bool hg_visit_mark(struct hg_worker *w, uintptr_t object, uintptr_t *promote,
                           const bool parallel)
 {
-    if (!hg_mark(w, object, promote, parallel))
+    uint8_t was;
+    if (!hg_mark(w, object, promote, &was, parallel))
         return false;
     struct ha_block *block = ha_block_of(object);
     if (__builtin_expect(!__atomic_load_n(&block->touched, __ATOMIC_RELAXED), 0))
@@ -150,6 +154,7 @@ HG_HOT bool hg_visit_mark(struct hg_worker *w, uintptr_t object, uintptr_t *prom
     if (__builtin_expect(block->state == HA_LARGE, 0) && !hg_mark_large(w, object, promote))
         return false;
     w->traced++;
+    w->survived += was == HG_YOUNG ? block->cell : 0;
     return block->kind != HA_LEAF;
 }
 

@@ -49,6 +49,7 @@ struct hg_worker {
     const struct hg_type *types;
     const hearth_object_model *model;
     struct hg_batch *out[HT_MAX_NODES]; /* being filled for other nodes                          */
+    uint64_t survived;      /* bytes of young objects marked                             */
     uint64_t traced, local; /* objects marked; of them while acting for its home         */
     uint64_t sent, stolen;
     uint64_t node_local[HT_MAX_NODES], node_remote[HT_MAX_NODES];
@@ -65,8 +66,9 @@ struct hg_trace {
     const uint8_t *next; /* marks.next                                                */
     hg_roots_fn *roots;  /* to push them again if references were dropped             */
     bool full;
-    bool lost; /* a reference was dropped for want of memory (atomic)       */
-    int depth; /* of the prefetch ring                                      */
+    bool lost;         /* a reference was dropped for want of memory (atomic)       */
+    uint64_t survived; /* bytes of young objects marked by all workers                         */
+    int depth;         /* of the prefetch ring                                      */
 };
 
 hearth_status hg_trace_create(struct hg_trace **out, hearth_heap *heap);

@@ -245,6 +245,7 @@ static void hg_worker_prepare(struct hg_worker *w, int home, bool parallel)
     w->types = heap->types.row;
     w->model = &heap->types.model;
     w->top = 0;
+    w->survived = 0;
     w->traced = w->local = w->sent = w->stolen = w->last_traced = 0;
     memset(w->node_local, 0, sizeof w->node_local);
     memset(w->node_remote, 0, sizeof w->node_remote);
@@ -304,6 +305,7 @@ void hg_trace_destroy(struct hg_trace *trace)
 struct hg_worker *hg_trace_begin(struct hg_trace *trace, bool full, int node, hg_roots_fn *roots)
 {
     trace->full = full;
+    trace->survived = 0;
     trace->lost = false;
     trace->roots = roots;
     for (int i = 1; i < HG_WORKERS_MAX; i++)
@@ -325,6 +327,7 @@ static void hg_sum(struct hg_trace *trace, struct hg_worker *w, hearth_collectio
     collection->sent += w->sent;
     collection->stolen += w->stolen;
     collection->workers++;
+    trace->survived += w->survived;
     for (int n = 0; n < trace->mail.nodes; n++) {
         stats->node_local[n] += w->node_local[n];
         stats->node_remote[n] += w->node_remote[n];

@@ -54,7 +54,7 @@ typedef struct hearth_shape {
 } hearth_shape;
 
 /* The public head of a mutator: one thread's allocation state. Offsets are ABI (asserted in gc/mutator.c):
- * frames 0, poll 8, shapes_count 12, shapes 16, heap 24, run 64. */
+ * frames 0, poll 8, shape_count 12, shapes 16, heap 24, run 64. */
 struct hearth_mutator {
     hearth_frame *frames;        /* innermost shadow-stack frame                          */
     uint32_t poll;               /* not 0: call hearth_safepoint_slow (atomic, relaxed)   */

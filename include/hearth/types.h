@@ -86,7 +86,7 @@ HEARTH_API hearth_status hearth_type_get(hearth_heap *heap, hearth_type type,
                                          hearth_type_info *out);
 
 /* Hooks for VMs whose objects carry their own header: one trace function for every object allocated
- * with HEARTH_TYPE_MODEL's handle (hearth_type_model), whatever its size. Set once, before the first
+ * with the handle hearth_set_object_model gives, whatever its size. Set once, before the first
  * such allocation. `size_of` may be NULL: the allocated size is then passed on. */
 typedef struct hearth_object_model {
     size_t struct_size;                 /* sizeof(hearth_object_model)                   */
