@@ -14,26 +14,23 @@
 
 #include "topology/topology.h"
 
-enum {
-    HA_CHUNK_SHIFT = 22,
-    HA_CHUNK = 1 << HA_CHUNK_SHIFT
-};
+enum { HA_CHUNK_SHIFT = 22, HA_CHUNK = 1 << HA_CHUNK_SHIFT };
 
 /* What lies in one 4 MiB slot of a window. Written under the set's lock, read without. */
 struct ha_slot {
-    void *owner;        /* the heap (as given to ha_chunk_take), NULL: nothing     */
-    uint32_t head;      /* slots back to the first one of a multi-chunk span       */
-    uint32_t span;      /* in the first slot: how many slots                       */
+    void *owner;   /* the heap (as given to ha_chunk_take), NULL: nothing     */
+    uint32_t head; /* slots back to the first one of a multi-chunk span       */
+    uint32_t span; /* in the first slot: how many slots                       */
 };
 
 struct ha_windows {
-    uintptr_t base;          /* 1 GiB-aligned, or to the window's size if that is less            */
-    size_t bytes;            /* nodes << shift                                                    */
-    unsigned shift;          /* log2 of the bytes of one window                                   */
-    int nodes;               /* windows                                                           */
-    bool committed;          /* false: PROT_NONE windows, mimalloc commits (overcommit_memory=2)  */
-    bool bound;              /* every window has its node's memory policy                         */
-    struct ha_slot *slot;    /* by (address - base) >> HA_CHUNK_SHIFT                             */
+    uintptr_t base;       /* 1 GiB-aligned, or to the window's size if that is less            */
+    size_t bytes;         /* nodes << shift                                                    */
+    unsigned shift;       /* log2 of the bytes of one window                                   */
+    int nodes;            /* windows                                                           */
+    bool committed;       /* false: PROT_NONE windows, mimalloc commits (overcommit_memory=2)  */
+    bool bound;           /* every window has its node's memory policy                         */
+    struct ha_slot *slot; /* by (address - base) >> HA_CHUNK_SHIFT                             */
     struct ha_window_state *state; /* window.c's own: arenas, keeper, free chunks                 */
 };
 

@@ -52,7 +52,7 @@ static const struct ha_block *hg_small_block(const hearth_heap *heap, uintptr_t 
 
 bool hg_is_object(hearth_heap *heap, uintptr_t address)
 {
-    if (address % HEARTH_GRANULE != 0)
+    if (address == 0 || address % HEARTH_GRANULE != 0)
         return false;
     const struct ha_block *block = hg_small_block(heap, address);
     for (;;) {

@@ -27,9 +27,9 @@ HEARTH_API hearth_status hearth_heap_destroy(hearth_heap *heap);
 enum { HEARTH_NODE_AUTO = -1 };
 
 typedef struct hearth_attach_options {
-    size_t struct_size;    /* sizeof(hearth_attach_options)                                     */
-    int node;              /* logical node to allocate on, or HEARTH_NODE_AUTO: where it runs   */
-    bool conservative;     /* scan this thread's registers and stack for ambiguous references   */
+    size_t struct_size;     /* sizeof(hearth_attach_options)                                     */
+    int node;               /* logical node to allocate on, or HEARTH_NODE_AUTO: where it runs   */
+    bool conservative;      /* scan this thread's registers and stack for ambiguous references   */
     const void *stack_base; /* highest address to scan; NULL: ask the system                    */
 } hearth_attach_options;
 

@@ -17,22 +17,22 @@ extern "C" {
 #endif
 
 enum {
-    HEARTH_GRANULE = 16,        /* bytes; alignment of every object                */
-    HEARTH_HEADER = 8,          /* bytes of header before the object               */
-    HEARTH_CLASSES = 62,        /* size classes                                    */
-    HEARTH_RUNS = 124,          /* a bump run per (class, SCAN or LEAF)            */
-    HEARTH_INLINE_CELL = 8192   /* largest cell whose class is computed inline     */
+    HEARTH_GRANULE = 16,      /* bytes; alignment of every object                */
+    HEARTH_HEADER = 8,        /* bytes of header before the object               */
+    HEARTH_CLASSES = 62,      /* size classes                                    */
+    HEARTH_RUNS = 124,        /* a bump run per (class, SCAN or LEAF)            */
+    HEARTH_INLINE_CELL = 8192 /* largest cell whose class is computed inline     */
 };
 
 enum {
-    HEARTH_OBJECT_OLD = 1u << 0,         /* in the old generation and has references            */
-    HEARTH_OBJECT_REMEMBERED = 1u << 1,  /* already in a remembered set: the barrier is silent  */
-    HEARTH_OBJECT_CARDS = 1u << 2,       /* remembers stores by card                            */
-    HEARTH_OBJECT_DIRTY = 1u << 3,       /* (with CARDS) in a list of objects with dirty cards  */
-    HEARTH_OBJECT_LARGE = 1u << 4,       /* in the large-object space                           */
-    HEARTH_OBJECT_FINALIZED = 1u << 5,   /* its finalizer has run                               */
-    HEARTH_OBJECT_HASHED = 1u << 6,      /* its identity hash was taken                         */
-    HEARTH_OBJECT_PINNED = 1u << 7       /* pinned (nothing moves today; kept for the promise)  */
+    HEARTH_OBJECT_OLD = 1u << 0,        /* in the old generation and has references            */
+    HEARTH_OBJECT_REMEMBERED = 1u << 1, /* already in a remembered set: the barrier is silent  */
+    HEARTH_OBJECT_CARDS = 1u << 2,      /* remembers stores by card                            */
+    HEARTH_OBJECT_DIRTY = 1u << 3,      /* (with CARDS) in a list of objects with dirty cards  */
+    HEARTH_OBJECT_LARGE = 1u << 4,      /* in the large-object space                           */
+    HEARTH_OBJECT_FINALIZED = 1u << 5,  /* its finalizer has run                               */
+    HEARTH_OBJECT_HASHED = 1u << 6,     /* its identity hash was taken                         */
+    HEARTH_OBJECT_PINNED = 1u << 7      /* pinned (nothing moves today; kept for the promise)  */
 };
 
 /* A bump run: allocate at `cursor`, never past `limit`. Memory between them is zero. */
@@ -49,8 +49,8 @@ typedef struct hearth_frame {
 
 /* Bytes of a variable-length type, for the inline allocator. */
 typedef struct hearth_shape {
-    uint32_t fixed;    /* bytes of the fixed part; UINT32_MAX: take the slow path   */
-    uint32_t element;  /* bytes of an element                                       */
+    uint32_t fixed;   /* bytes of the fixed part; UINT32_MAX: take the slow path   */
+    uint32_t element; /* bytes of an element                                       */
 } hearth_shape;
 
 /* The public head of a mutator: one thread's allocation state. Offsets are ABI (asserted in gc/mutator.c):

@@ -16,20 +16,20 @@ extern "C" {
 typedef struct hearth_options hearth_options;
 
 typedef enum hearth_option_kind {
-    HEARTH_OPTION_BOOL,   /* on | off                                  */
-    HEARTH_OPTION_INT,    /* decimal integer within [min, max]         */
-    HEARTH_OPTION_SIZE,   /* bytes, with k m g t suffixes              */
-    HEARTH_OPTION_FLOAT,  /* decimal fraction within [min, max]        */
-    HEARTH_OPTION_CHOICE  /* one of the words in `choices`             */
+    HEARTH_OPTION_BOOL,  /* on | off                                  */
+    HEARTH_OPTION_INT,   /* decimal integer within [min, max]         */
+    HEARTH_OPTION_SIZE,  /* bytes, with k m g t suffixes              */
+    HEARTH_OPTION_FLOAT, /* decimal fraction within [min, max]        */
+    HEARTH_OPTION_CHOICE /* one of the words in `choices`             */
 } hearth_option_kind;
 
 typedef struct hearth_option_info {
-    const char *name;         /* as written in HEARTH_OPTIONS             */
-    const char *help;         /* one sentence                             */
-    const char *choices;      /* "a|b|c" for CHOICE, else NULL            */
-    const char *fallback;     /* the default, as text                     */
-    double min, max;          /* bounds of INT, SIZE and FLOAT            */
-    hearth_option_kind kind;  /* how the value is read                    */
+    const char *name;        /* as written in HEARTH_OPTIONS             */
+    const char *help;        /* one sentence                             */
+    const char *choices;     /* "a|b|c" for CHOICE, else NULL            */
+    const char *fallback;    /* the default, as text                     */
+    double min, max;         /* bounds of INT, SIZE and FLOAT            */
+    hearth_option_kind kind; /* how the value is read                    */
 } hearth_option_info;
 
 /* A set of options with every default filled in. The caller owns it and destroys it; a heap copies

@@ -14,11 +14,11 @@ extern "C" {
 
 /* A frame of `n` references: HEARTH_FRAME(m, f, 2); f.ref[0] = x; ... HEARTH_FRAME_END(m, f);
  * Frames are strictly nested, one thread's own, and initially NULL. */
-#define HEARTH_FRAME(mutator, frame, n)                                        \
-    struct {                                                                   \
-        hearth_frame head;                                                     \
-        void *ref[n];                                                          \
-    } frame = {{(mutator)->frames, (n)}, {NULL}};                              \
+#define HEARTH_FRAME(mutator, frame, n)                                                            \
+    struct {                                                                                       \
+        hearth_frame head;                                                                         \
+        void *ref[n];                                                                              \
+    } frame = {{(mutator)->frames, (n)}, {NULL}};                                                  \
     (mutator)->frames = &frame.head
 #define HEARTH_FRAME_END(mutator, frame) ((mutator)->frames = frame.head.prev)
 

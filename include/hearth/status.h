@@ -13,15 +13,15 @@
 #define HEARTH_VERSION_MAJOR 0
 #define HEARTH_VERSION_MINOR 1
 #define HEARTH_VERSION_PATCH 0
-#define HEARTH_VERSION "0.1.0"
+#define HEARTH_VERSION       "0.1.0"
 
 #if defined(__GNUC__)
-#define HEARTH_API          __attribute__((visibility("default")))
-#define HEARTH_INLINE       static inline __attribute__((always_inline, unused))
-#define HEARTH_LIKELY(x)    __builtin_expect(!!(x), 1)
-#define HEARTH_UNLIKELY(x)  __builtin_expect(!!(x), 0)
-#define HEARTH_NODISCARD    __attribute__((warn_unused_result))
-#define HEARTH_COLD         __attribute__((cold, noinline))
+#define HEARTH_API         __attribute__((visibility("default")))
+#define HEARTH_INLINE      static inline __attribute__((always_inline, unused))
+#define HEARTH_LIKELY(x)   __builtin_expect(!!(x), 1)
+#define HEARTH_UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define HEARTH_NODISCARD   __attribute__((warn_unused_result))
+#define HEARTH_COLD        __attribute__((cold, noinline))
 #else
 #error "hearth needs GCC or clang (GNU atomics and attributes)"
 #endif
@@ -32,20 +32,20 @@ extern "C" {
 
 /* X(name, value, description): the one list behind the enum, hearth_strerror and the tests
  * (the error scheme of libuv). Values are ABI: append only. */
-#define HEARTH_STATUS_MAP(X)                                                      \
-    X(OK, 0, "success")                                                           \
-    X(EINVAL, 1, "invalid argument")                                              \
-    X(ENOMEM, 2, "the operating system or a node has no memory left")             \
-    X(ELIMIT, 3, "the heap limit is reached and nothing more can be reclaimed")   \
-    X(EOPTION, 4, "unknown option, or its value does not parse")                  \
-    X(ETYPE, 5, "unknown or unsuitable object type")                              \
-    X(ESIZE, 6, "object size is zero, wrong for its type, or too large")          \
-    X(ETHREAD, 7, "the calling thread does not own this mutator")                 \
-    X(ESTATE, 8, "not allowed in the present state")                              \
-    X(ESYSTEM, 9, "a system or library call failed")                              \
-    X(ENODE, 10, "no such memory node, or it may not be used")                    \
-    X(ESLOT, 11, "the slot does not lie inside the object")                       \
-    X(EOBJECT, 12, "not an object of this heap")                                  \
+#define HEARTH_STATUS_MAP(X)                                                                       \
+    X(OK, 0, "success")                                                                            \
+    X(EINVAL, 1, "invalid argument")                                                               \
+    X(ENOMEM, 2, "the operating system or a node has no memory left")                              \
+    X(ELIMIT, 3, "the heap limit is reached and nothing more can be reclaimed")                    \
+    X(EOPTION, 4, "unknown option, or its value does not parse")                                   \
+    X(ETYPE, 5, "unknown or unsuitable object type")                                               \
+    X(ESIZE, 6, "object size is zero, wrong for its type, or too large")                           \
+    X(ETHREAD, 7, "the calling thread does not own this mutator")                                  \
+    X(ESTATE, 8, "not allowed in the present state")                                               \
+    X(ESYSTEM, 9, "a system or library call failed")                                               \
+    X(ENODE, 10, "no such memory node, or it may not be used")                                     \
+    X(ESLOT, 11, "the slot does not lie inside the object")                                        \
+    X(EOBJECT, 12, "not an object of this heap")                                                   \
     X(ECORRUPT, 13, "the heap verifier found a broken invariant")
 
 typedef enum hearth_status {

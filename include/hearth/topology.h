@@ -12,15 +12,15 @@ extern "C" {
 typedef struct hearth_topology hearth_topology;
 
 typedef struct hearth_node_info {
-    size_t struct_size;      /* in: sizeof(hearth_node_info)                                     */
-    int node;                /* logical number                                                   */
-    int os_node;             /* the system's number (fake nodes share one)                       */
-    int cpus;                /* allowed CPUs whose nearest node this is                          */
-    bool cpuless;            /* has memory but no CPU of its own (for example CXL)               */
-    bool fake;               /* made by fake-nodes=N                                             */
-    uint64_t memory_bytes;   /* installed (a fake node: its share)                               */
-    uint64_t free_bytes;     /* now (a described machine: all; a fake node: its share)           */
-    char cpu_list[128];      /* "0-3,8" in system numbers; ends in ",..." if it does not fit     */
+    size_t struct_size;    /* in: sizeof(hearth_node_info)                                     */
+    int node;              /* logical number                                                   */
+    int os_node;           /* the system's number (fake nodes share one)                       */
+    int cpus;              /* allowed CPUs whose nearest node this is                          */
+    bool cpuless;          /* has memory but no CPU of its own (for example CXL)               */
+    bool fake;             /* made by fake-nodes=N                                             */
+    uint64_t memory_bytes; /* installed (a fake node: its share)                               */
+    uint64_t free_bytes;   /* now (a described machine: all; a fake node: its share)           */
+    char cpu_list[128];    /* "0-3,8" in system numbers; ends in ",..." if it does not fit     */
 } hearth_node_info;
 
 /* Discover as a heap with these options would (NULL: defaults and HEARTH_OPTIONS). The caller

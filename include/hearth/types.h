@@ -42,24 +42,24 @@ HEARTH_INLINE void hearth_visit(hearth_visitor *visitor, void **slot)
 typedef void hearth_trace_fn(void *object, size_t size, hearth_visitor *visitor);
 
 enum {
-    HEARTH_TYPE_LEAF = 1u << 0,   /* no references, now or ever                                  */
-    HEARTH_TYPE_CARDS = 1u << 1   /* remember stores by 16-byte card, not by object: for objects
+    HEARTH_TYPE_LEAF = 1u << 0, /* no references, now or ever                                  */
+    HEARTH_TYPE_CARDS = 1u << 1 /* remember stores by 16-byte card, not by object: for objects
                                      that are big and updated in few places. Large objects and
                                      arrays of references always do.                              */
 };
 
 /* Zero the whole struct, set `struct_size` to sizeof, fill what applies. The library copies it. */
 typedef struct hearth_type_info {
-    size_t struct_size;           /* sizeof(hearth_type_info): versions the ABI                    */
-    const char *name;             /* for logs, statistics and errors; copied (at most 63 bytes)    */
-    size_t size;                  /* bytes of the fixed part                                       */
-    uint32_t flags;               /* HEARTH_TYPE_*                                                 */
-    uint64_t ref_bitmap;          /* bit i: word i of the fixed part is a reference (first 64)     */
-    const uint32_t *ref_offsets;  /* instead: byte offsets of the references of the fixed part     */
-    size_t ref_count;             /* how many offsets                                              */
-    size_t element_size;          /* bytes of one element behind the fixed part; 0: fixed length   */
-    uint64_t element_bitmap;      /* bit i: word i of every element is a reference                 */
-    hearth_trace_fn *trace;       /* tier 3: visits all slots itself; bitmaps must then be empty   */
+    size_t struct_size;          /* sizeof(hearth_type_info): versions the ABI                    */
+    const char *name;            /* for logs, statistics and errors; copied (at most 63 bytes)    */
+    size_t size;                 /* bytes of the fixed part                                       */
+    uint32_t flags;              /* HEARTH_TYPE_*                                                 */
+    uint64_t ref_bitmap;         /* bit i: word i of the fixed part is a reference (first 64)     */
+    const uint32_t *ref_offsets; /* instead: byte offsets of the references of the fixed part     */
+    size_t ref_count;            /* how many offsets                                              */
+    size_t element_size;         /* bytes of one element behind the fixed part; 0: fixed length   */
+    uint64_t element_bitmap;     /* bit i: word i of every element is a reference                 */
+    hearth_trace_fn *trace;      /* tier 3: visits all slots itself; bitmaps must then be empty   */
 } hearth_type_info;
 
 /* Register a type. Types live as long as the heap; at most 32,767 per heap. Any thread, attached or
@@ -89,9 +89,9 @@ HEARTH_API hearth_status hearth_type_get(hearth_heap *heap, hearth_type type,
  * with the handle hearth_set_object_model gives, whatever its size. Set once, before the first
  * such allocation. `size_of` may be NULL: the allocated size is then passed on. */
 typedef struct hearth_object_model {
-    size_t struct_size;                 /* sizeof(hearth_object_model)                   */
-    size_t (*size_of)(void *object);    /* bytes in use, at most the allocated size      */
-    hearth_trace_fn *trace;             /* visits all slots                              */
+    size_t struct_size;              /* sizeof(hearth_object_model)                   */
+    size_t (*size_of)(void *object); /* bytes in use, at most the allocated size      */
+    hearth_trace_fn *trace;          /* visits all slots                              */
 } hearth_object_model;
 
 HEARTH_API HEARTH_NODISCARD hearth_status hearth_set_object_model(hearth_heap *heap,
