@@ -140,7 +140,7 @@ static void hg_whole_adapt(hearth_heap *heap, bool full, uint64_t live, uint64_t
     struct hg_pacing *pacing = &heap->pacing;
     if (full) {
         pacing->live_bytes = live;
-        if (survived < live / 4)
+        if (survived <= live / 4)
             pacing->whole = false;
     } else if (survived >= HG_WHOLE_MIN && survived >= pacing->live_bytes / 2) {
         pacing->whole = true;

@@ -217,7 +217,7 @@ END_TEST
 START_TEST(huge_span)
 {
     struct ha_windows *windows = fixture_windows(1, (size_t)1 << 36);
-    const size_t count = ha_on_valgrind() ? 64 : 2048;
+    const size_t count = fixture_lazy() ? 64 : 2048;
     const size_t reach = count * (HA_CHUNK / (64 * 1024)) * 80;
 
     for (int round = 0; round < 2; round++) {

@@ -146,7 +146,7 @@ static void expect_exact_cards(size_t count, size_t slot)
 {
     struct fixture f;
 
-    fixture_open(&f, "nursery=64m");
+    fixture_open(&f, "nursery=64m,nursery-adaptive=off");
     HEARTH_FRAME(f.m, frame, 1);
     void **array = frame.ref[0] = fixture_refs(&f, count);
     fixture_collect(&f, 1);

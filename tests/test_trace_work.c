@@ -404,9 +404,10 @@ static void expect_complete(struct fixture *f, uint64_t live)
     ht_fault_arm(HT_FAULT_RESERVE, 0, false);
 }
 
-static const char *const scarce[] = {"workers=1", "workers=2,help-after=0",
-                                     "fake-nodes=2,workers=1",
-                                     "fake-nodes=2,workers=2,help-after=0"};
+static const char *const scarce[] = {"nursery-adaptive=off,workers=1",
+                                     "nursery-adaptive=off,workers=2,help-after=0",
+                                     "nursery-adaptive=off,fake-nodes=2,workers=1",
+                                     "nursery-adaptive=off,fake-nodes=2,workers=2,help-after=0"};
 
 /* A frontier of half a million references. */
 START_TEST(a_wide_frontier_survives_without_batches)

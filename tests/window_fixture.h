@@ -93,6 +93,12 @@ static inline struct ha_windows *fixture_uncommitted(int nodes, size_t window)
     return windows;
 }
 
+/* Here no window can be committed as a whole. */
+static inline bool fixture_lazy(void)
+{
+    return ha_on_valgrind() || ha_overcommit_never("/proc/sys/vm/overcommit_memory");
+}
+
 /* Chunks cut from one reservation while there is enough of everything. */
 static inline size_t fixture_cut(const struct ha_windows *windows)
 {

@@ -3,7 +3,10 @@
  *
  * hearth_gc_collect(m, 0): collects generations 0 and 1; survivors age by one.
  * hearth_gc_collect(m, 1): the same, and every survivor becomes old.
- * hearth_gc_collect(m, 2): collects everything. */
+ * hearth_gc_collect(m, 2): collects everything.
+ * A collection may be wider than asked: while minor collections do not pay (most of what is new
+ * survives, option nursery-adaptive), or after a remembered set could not grow, every one is full.
+ * hearth_last_collection tells what was done. */
 #ifndef HEARTH_COLLECT_H
 #define HEARTH_COLLECT_H
 
