@@ -209,6 +209,12 @@ START_TEST(address_space_is_recycled)
         ck_assert_uint_lt((uintptr_t)piece - windows->base, HA_CHUNK);
         fixture_zero(piece, MIB);
     }
+    for (int i = 0; i < 240; i++) { /* up to the page that held the span's record */
+        piece = ha_meta_take(windows, 0, HA_PAGE);
+        ck_assert_uint_lt((uintptr_t)piece - windows->base, HA_CHUNK);
+        fixture_zero(piece, HA_PAGE);
+    }
+    ck_assert_uint_eq((uintptr_t)piece - windows->base, HA_CHUNK - HA_PAGE);
     HARNESS_OK(ha_windows_check(windows));
 }
 END_TEST

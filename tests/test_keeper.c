@@ -242,7 +242,24 @@ START_TEST(callbacks_use_memory)
 }
 END_TEST
 
-/* --- requests -------------------------------------------------------------------------------------- */
+/* Waits until a thread refills node 1, which waits for this very callback, and takes a chunk there. */
+static void tick_during_refill(void *data)
+{
+    struct watcher *watcher = data;
+    struct ha_window_state *state = watcher->windows->state;
+    bool refilling = false;
+
+    if (watcher->calls > 0)
+        return;
+    add(&watcher->calls, 1);
+    while (!refilling) {
+        sleep_ms(1);
+        pthread_mutex_lock(&state->lock);
+        refilling = state->node[1].refilling;
+        pthread_mutex_unlock(&state->lock);
+    }
+    watcher->chunk[0] = ha_chunk_take(watcher->windows, 1, 1, watcher);
+}
 
 static void *take_one(void *data)
 {
@@ -252,6 +269,26 @@ static void *take_one(void *data)
     add(&watcher->ended, 1);
     return NULL;
 }
+
+START_TEST(callback_meets_refill)
+{
+    struct ha_windows *windows = fixture_windows(2, 0);
+    struct watcher inside = {.windows = windows}, outside = {.windows = windows};
+    pthread_t thread;
+
+    HARNESS_OK(ha_keeper_watch(windows, tick_during_refill, &inside, 1));
+    ck_assert(called(&inside, 1));
+    ck_assert_int_eq(pthread_create(&thread, NULL, take_one, &outside), 0);
+    pthread_join(thread, NULL);
+    ha_keeper_unwatch(windows, tick_during_refill, &inside);
+    ck_assert_ptr_nonnull(inside.chunk[0]);
+    ck_assert_ptr_nonnull(outside.chunk[0]);
+    ck_assert_ptr_ne(inside.chunk[0], outside.chunk[0]);
+    HARNESS_OK(ha_windows_check(windows));
+}
+END_TEST
+
+/* --- requests -------------------------------------------------------------------------------------- */
 
 /* While one thread waits for the keeper, the set's lock is free: chunks, metadata and statistics of the
  * set can be had, giving back never waits. */
@@ -391,6 +428,7 @@ HARNESS_SUITE(keeper)
     tcase_add_test(watch, unwatch_inside);
     tcase_add_test(watch, bad_watches);
     tcase_add_test(watch, callbacks_use_memory);
+    tcase_add_test(watch, callback_meets_refill);
     suite_add_tcase(suite, watch);
     tcase_add_test(request, no_lock_while_waiting);
     tcase_add_test(request, freed_before_reserved);

@@ -347,7 +347,8 @@ START_TEST(creation_faults)
             ck_assert_msg(failed > 0 || (kind[k] == HT_FAULT_MAP && !sticky),
                           "kind %d never failed", k);
             HARNESS_OK(fixture_open(&windows, 3, window, mode));
-            ck_assert_int_eq(windows->committed, _i == 0 && !fixture_lazy());
+            if (_i == 1 || !fixture_lazy())
+                ck_assert_int_eq(windows->committed, _i == 0);
             ck_assert_ptr_nonnull(ha_chunk_take(windows, 2, 1, mode));
             HARNESS_OK(ha_windows_check(windows));
             window *= 2;
