@@ -35,7 +35,7 @@ static struct ha_allocator *hg_remote_runs(struct hg_mutator *m, int node)
         remote->allocator.run = remote->run;
         remote->allocator.space = &m->public.heap->space;
         remote->allocator.node = node;
-        m->remote[node] = remote;
+        __atomic_store_n(&m->remote[node], remote, __ATOMIC_RELEASE); /* object.c looks at it */
     }
     return &m->remote[node]->allocator;
 }

@@ -29,10 +29,11 @@ static bool hg_in_held_block(hearth_heap *heap, const struct ha_block *block, ui
     for (struct hg_mutator *m = heap->mutators; m != NULL && !held; m = m->next) {
         if (hg_below_cursor(&m->allocator, k, block, object, &held))
             return true;
-        for (int n = 0; n < heap->space.nodes && !held; n++)
-            if (m->remote[n] != NULL &&
-                hg_below_cursor(&m->remote[n]->allocator, k, block, object, &held))
+        for (int n = 0; n < heap->space.nodes && !held; n++) {
+            const struct hg_remote *remote = __atomic_load_n(&m->remote[n], __ATOMIC_ACQUIRE);
+            if (remote != NULL && hg_below_cursor(&remote->allocator, k, block, object, &held))
                 return true;
+        }
     }
     return false;
 }

@@ -328,10 +328,12 @@ static void hg_sum(struct hg_trace *trace, struct hg_worker *w, hearth_collectio
     collection->stolen += w->stolen;
     collection->workers++;
     trace->survived += w->survived;
+    pthread_mutex_lock(&stats->lock);
     for (int n = 0; n < trace->mail.nodes; n++) {
         stats->node_local[n] += w->node_local[n];
         stats->node_remote[n] += w->node_remote[n];
     }
+    pthread_mutex_unlock(&stats->lock);
 }
 
 /* References were dropped: visit the slots of every marked object again, worker 0 alone. A flag that is
@@ -378,6 +380,9 @@ void hg_trace_finish(struct hg_trace *trace, hearth_collection *collection)
     for (int i = 1; i < HG_WORKERS_MAX; i++)
         if (trace->worker[i] != NULL && trace->worker[i]->joined)
             hg_sum(trace, trace->worker[i], collection);
+    struct hg_stats *stats = &trace->heap->stats;
+    pthread_mutex_lock(&stats->lock);
     for (int n = 0; n < trace->mail.nodes; n++)
-        trace->heap->stats.node_received[n] += trace->mail.queue[n]->received;
+        stats->node_received[n] += trace->mail.queue[n]->received;
+    pthread_mutex_unlock(&stats->lock);
 }
