@@ -317,37 +317,55 @@ struct user {
     bool *stop;
 };
 
-/* Takes and frees blocks; what it is given as zero is zero. */
+/* Puts `count` blocks back, out of the young list first. */
+static void put_back(struct ha_pool *pool, struct ha_block *block, size_t count)
+{
+    pthread_mutex_lock(&pool->lock);
+    struct ha_block **link = &pool->young;
+    while (*link != NULL && *link != block)
+        link = &(*link)->young_next;
+    if (*link != NULL)
+        *link = block->young_next;
+    block->young = 0;
+    ha_pool_free(pool, block, count, 0);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+/* Takes and frees blocks, several at a time now and then; what it is given as zero is zero. */
 static void *use_blocks(void *data)
 {
-    enum { HELD = 100 };
+    enum { HELD = 60 };
     struct user *u = data;
     struct ha_block *held[HELD] = {NULL};
+    size_t count[HELD];
 
     for (uint64_t i = 0; i < harness_scaled(8000); i++) {
         unsigned at = (unsigned)harness_random_below(&u->random, HELD);
 
         if (held[at] == NULL) {
-            held[at] = ha_pool_fresh(u->pool, 10, true);
+            bool zero = false;
+
+            count[at] = 1 + (harness_random_below(&u->random, 8) == 0) *
+                                harness_random_below(&u->random, 12);
+            held[at] = count[at] == 1 ? ha_pool_fresh(u->pool, 10, true)
+                                      : ha_pool_adjacent(u->pool, count[at], true, &zero);
             EXPECT(held[at] != NULL);
-            if (held[at]->stamp)
-                fixture_zero(ha_block_start(held[at]), HA_BLOCK);
-            memset(ha_block_start(held[at]), DIRT, 2 * HA_PAGE);
+            if (zero || (count[at] == 1 && held[at]->stamp))
+                fixture_zero(ha_block_start(held[at]), count[at] * HA_BLOCK);
+            for (size_t b = 0; b < count[at]; b++)
+                memset(ha_block_start(held[at] + b), DIRT, 2 * HA_PAGE);
         } else {
-            EXPECT(*(uint8_t *)ha_block_start(held[at]) == DIRT);
-            pthread_mutex_lock(&u->pool->lock);
-            struct ha_block **link = &u->pool->young;
-            while (*link != held[at])
-                link = &(*link)->young_next;
-            *link = held[at]->young_next;
-            held[at]->young = 0;
-            ha_pool_free(u->pool, held[at], 1, 0);
-            pthread_mutex_unlock(&u->pool->lock);
+            for (size_t b = 0; b < count[at]; b++)
+                EXPECT(*(uint8_t *)ha_block_start(held[at] + b) == DIRT);
+            put_back(u->pool, held[at], count[at]);
             held[at] = NULL;
         }
         if (harness_random_below(&u->random, 500) == 0)
             ha_pool_trim(u->pool);
     }
+    for (unsigned at = 0; at < HELD; at++)
+        if (held[at] != NULL)
+            put_back(u->pool, held[at], count[at]);
     return NULL;
 }
 

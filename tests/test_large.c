@@ -97,6 +97,7 @@ static void dirty(uintptr_t object, size_t size)
     EXPECT(*(uint8_t *)(object + size - 1) == 0xee);
     for (size_t i = 1; i < cards; i++)
         EXPECT(block->cards[i] == HA_CARD);
+    block->scan = 77;
     memset(block->cards + 1, 0, cards - 1); /* consumed, as the collector does */
 }
 
@@ -165,7 +166,16 @@ START_TEST(survival)
     fixture_check(space);
     ck_assert_uint_eq(space->pool[0]->large_old.count, 20);
     ck_assert_uint_eq(space->pool[0]->live_objects, 20);
+    for (int i = 0; i < 20; i++) /* and some young ones */
+        take(space, sizes[i], HA_LEAF);
+    /* destroying gives back what lives as well */
+    struct ha_windows *windows = space->windows;
+    struct ha_window_stats stats;
     fixture_space_close(heap);
+    ha_window_stats(windows, 0, &stats);
+    ck_assert_uint_eq(stats.spans, 0);
+    ck_assert_uint_eq(stats.chunks, stats.free_chunks);
+    ck_assert_uint_eq(stats.meta, 0);
 }
 END_TEST
 

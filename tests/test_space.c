@@ -213,6 +213,54 @@ START_TEST(refused_takes_nothing)
 }
 END_TEST
 
+/* Lowering the budget: either who lowers it sees that more is in use, or no charge goes beyond it. */
+struct lowering {
+    struct ha_space space;
+    uint32_t round; /* how often the two threads have come to a meeting */
+};
+
+static void meet(struct lowering *l, uint32_t until)
+{
+    __atomic_add_fetch(&l->round, 1, __ATOMIC_SEQ_CST);
+    for (int spins = 0; __atomic_load_n(&l->round, __ATOMIC_SEQ_CST) < until; spins++)
+        if (spins > 2000)
+            sched_yield();
+}
+
+static void *charge_at_once(void *data)
+{
+    struct lowering *l = data;
+
+    for (uint32_t i = 0; i < (uint32_t)harness_scaled(30000); i++) {
+        meet(l, 4 * i + 2);
+        ha_space_charge(&l->space, 2);
+        meet(l, 4 * i + 4);
+    }
+    return NULL;
+}
+
+START_TEST(lowered_budget)
+{
+    struct lowering l = {.space = {.limit = 100}};
+    uint64_t random = harness_seed();
+    pthread_t thread;
+
+    ck_assert_int_eq(pthread_create(&thread, NULL, charge_at_once, &l), 0);
+    for (uint32_t i = 0; i < (uint32_t)harness_scaled(30000); i++) {
+        l.space.used = 49;
+        l.space.budget = 100;
+        meet(&l, 4 * i + 2);
+        for (volatile uint64_t wait = harness_random_below(&random, 30); wait > 0;)
+            wait--;
+        __atomic_store_n(&l.space.budget, 50, __ATOMIC_SEQ_CST);
+        bool fits = __atomic_load_n(&l.space.used, __ATOMIC_SEQ_CST) <= 50;
+        meet(&l, 4 * i + 4);
+        EXPECT(!fits || l.space.used <= 50);
+    }
+    pthread_join(thread, NULL);
+}
+END_TEST
+
 /* --- where blocks come from ------------------------------------------------------------------------ */
 
 /* A partly free block of the run: the share of its cells that is free is `percent`. */
@@ -465,6 +513,8 @@ START_TEST(find_small)
         ha_allocator_flush(&m->allocator);
         EXPECT(block->frontier != NULL);
         find_in_block(space, block, harness_scaled(100) < 100 ? 7 : 1);
+        block->frontier = ha_block_start(block) + HA_BLOCK; /* as if it had been used up */
+        find_in_block(space, block, 5);
         for (unsigned i = 0; i < block->cells; i++)
             if (harness_random_below(&random, 2) == 0)
                 *fixture_mark(block, i) = MARK_OLD;
@@ -942,6 +992,7 @@ HARNESS_SUITE(space)
     tcase_add_test(budget, charge);
     tcase_add_test(budget, charge_threads);
     tcase_add_test(budget, refused_takes_nothing);
+    tcase_add_test(budget, lowered_budget);
     suite_add_tcase(suite, budget);
     tcase_add_test(take, preference);
     tcase_add_test(take, no_memory);
