@@ -48,15 +48,16 @@ static size_t hg_payload(hearth_heap *heap, const void *object)
     return hg_object_size((uintptr_t)object, header, type);
 }
 
-/* Do `count` slots from `slot` on lie in the object? */
-static hearth_status hg_check_range(hearth_heap *heap, void *object, void **slot, size_t count,
-                                    const char *call)
+/* Is it an object, and do `count` slots from `slot` on lie in it? */
+static hearth_status hg_check_range(hearth_mutator *mutator, void *object, void **slot,
+                                    size_t count, const char *call)
 {
     if (object == NULL || slot == NULL)
-        return ht_fail(HEARTH_EINVAL, "%s: object or slot is NULL", call);
-    if (!ha_windows_contain(heap->space.windows, (uintptr_t)object))
-        return ht_fail(HEARTH_EOBJECT, "%s: %p is not in this heap", call, object);
-    size_t size = hg_payload(heap, object), offset = (size_t)((uintptr_t)slot - (uintptr_t)object);
+        return ht_fail(HEARTH_EINVAL, "%s: %s is NULL", call, object == NULL ? "object" : "slot");
+    if (!hg_is_object_for(hg_mutator_of(mutator), (uintptr_t)object))
+        return ht_fail(HEARTH_EOBJECT, "%s: %p is not an object of this heap", call, object);
+    size_t size = hg_payload(mutator->heap, object);
+    size_t offset = (size_t)((uintptr_t)slot - (uintptr_t)object);
     if ((uintptr_t)slot < (uintptr_t)object || offset % sizeof(void *) != 0 || offset > size ||
         count > (size - offset) / sizeof(void *))
         return ht_fail(HEARTH_ESLOT, "%s: %zu slots at %p do not lie in object %p of %zu bytes",
@@ -70,15 +71,11 @@ hearth_status hearth_store_checked(hearth_mutator *mutator, void *object, void *
     if (status != HEARTH_OK)
         return status;
     hearth_heap *heap = mutator->heap;
-    if (object == NULL || slot == NULL)
-        return ht_fail(HEARTH_EINVAL, "hearth_store: object or slot is NULL");
-    if (!hg_is_object_locked(heap, (uintptr_t)object))
-        return ht_fail(HEARTH_EOBJECT, "hearth_store: %p is not an object of this heap", object);
-    status = hg_check_range(heap, object, slot, 1, "hearth_store");
+    status = hg_check_range(mutator, object, slot, 1, "hearth_store");
     if (status != HEARTH_OK)
         return status;
     if (ha_windows_contain(heap->space.windows, (uintptr_t)value) &&
-        !hg_is_object_locked(heap, (uintptr_t)value))
+        !hg_is_object_for(hg_mutator_of(mutator), (uintptr_t)value))
         return ht_fail(HEARTH_EOBJECT, "hearth_store: value %p is not an object of this heap",
                        value);
     hearth_barrier(mutator, object, slot);
@@ -110,7 +107,7 @@ hearth_status hearth_barrier_range(hearth_mutator *mutator, void *object, void *
 {
     hearth_status status = hg_mutator_ready(mutator, "hearth_barrier_range");
     if (status == HEARTH_OK)
-        status = hg_check_range(mutator->heap, object, slot, count, "hearth_barrier_range");
+        status = hg_check_range(mutator, object, slot, count, "hearth_barrier_range");
     if (status == HEARTH_OK)
         hg_barrier_range(mutator, object, slot, count);
     return status;
@@ -121,7 +118,7 @@ hearth_status hearth_store_range(hearth_mutator *mutator, void *object, void **s
 {
     hearth_status status = hg_mutator_ready(mutator, "hearth_store_range");
     if (status == HEARTH_OK)
-        status = hg_check_range(mutator->heap, object, slot, count, "hearth_store_range");
+        status = hg_check_range(mutator, object, slot, count, "hearth_store_range");
     if (status == HEARTH_OK && values == NULL && count != 0)
         status = ht_fail(HEARTH_EINVAL, "hearth_store_range: values is NULL");
     if (status != HEARTH_OK)
@@ -137,9 +134,9 @@ hearth_status hearth_copy(hearth_mutator *mutator, void *to_object, void **to, v
 {
     hearth_status status = hg_mutator_ready(mutator, "hearth_copy");
     if (status == HEARTH_OK)
-        status = hg_check_range(mutator->heap, to_object, to, count, "hearth_copy");
+        status = hg_check_range(mutator, to_object, to, count, "hearth_copy");
     if (status == HEARTH_OK)
-        status = hg_check_range(mutator->heap, from_object, from, count, "hearth_copy");
+        status = hg_check_range(mutator, from_object, from, count, "hearth_copy");
     if (status != HEARTH_OK)
         return status;
     hg_barrier_range(mutator, to_object, to, count);

@@ -111,5 +111,7 @@ void hg_log_collection(hearth_heap *heap, const hearth_collection *collection);
 bool hg_is_object(hearth_heap *heap, uintptr_t address);
 /* The same for public calls: takes heap->lock unless called from a callback of the collector. */
 bool hg_is_object_locked(hearth_heap *heap, uintptr_t address);
+/* The same for a mutator that runs: takes the lock only for what another one has just allocated. */
+bool hg_is_object_for(struct hg_mutator *mutator, uintptr_t address);
 
 #endif

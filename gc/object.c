@@ -83,6 +83,24 @@ bool hg_is_object_locked(hearth_heap *heap, uintptr_t address)
     return is_object;
 }
 
+bool hg_is_object_for(struct hg_mutator *m, uintptr_t address)
+{
+    hearth_heap *heap = m->public.heap;
+    if (address == 0 || address % HEARTH_GRANULE != 0)
+        return false;
+    if (ha_space_find(&heap->space, address) == address)
+        return true;
+    const struct ha_block *block = hg_small_block(heap, address);
+    bool held = false;
+    if (block == NULL)
+        return false;
+    if (__atomic_load_n(&block->state, __ATOMIC_ACQUIRE) == HA_CURRENT &&
+        (address - HEARTH_GRANULE - (uintptr_t)ha_block_start(block)) % block->cell == 0 &&
+        hg_below_cursor(&m->allocator, block->size_class * 2u + block->kind, block, address, &held))
+        return true;
+    return !held && hg_is_object_locked(heap, address);
+}
+
 bool hearth_is_object(hearth_heap *heap, const void *address)
 {
     if (heap == NULL) {

@@ -129,6 +129,36 @@ START_TEST(array_lengths)
 }
 END_TEST
 
+/* What the inline functions look at themselves, in a loop as well: no mutator, another cell's size. */
+START_TEST(inline_checks)
+{
+    struct fixture f = fixture_open(NULL);
+    hearth_mutator *volatile none = NULL;
+
+    for (int i = 0; i < 3; i++) {
+        HARNESS_NULL(hearth_alloc(none, f.node, sizeof(struct fixture_node)), HEARTH_EINVAL);
+        HARNESS_NULL(hearth_alloc(none, f.node, 100000), HEARTH_EINVAL);
+        HARNESS_NULL(hearth_alloc_array(none, f.refs, 3), HEARTH_EINVAL);
+        HARNESS_NULL(hearth_alloc_array(none, f.refs, 100000), HEARTH_EINVAL);
+        HARNESS_NULL(hearth_alloc(f.mutator, f.node, sizeof(struct fixture_node) + 16),
+                     HEARTH_ESIZE);
+        HARNESS_NULL(hearth_alloc(f.mutator, f.node, 0), HEARTH_ESIZE);
+        HARNESS_NULL(hearth_alloc(f.mutator, f.node, SIZE_MAX), HEARTH_ESIZE);
+        HARNESS_NULL(hearth_alloc(f.mutator, f.refs, 16), HEARTH_ESIZE);
+        HARNESS_NULL(hearth_alloc(f.mutator, 0, 16), HEARTH_ETYPE);
+        HARNESS_NULL(hearth_alloc_array(f.mutator, 0, 1), HEARTH_ETYPE);
+        HARNESS_NULL(hearth_alloc_array(f.mutator, f.node, 1), HEARTH_ETYPE);
+        HARNESS_NULL(hearth_alloc_array(f.mutator, 0x7ffe, 1), HEARTH_ETYPE);
+        HARNESS_NULL(hearth_alloc_array(f.mutator, f.refs, SIZE_MAX / 8 + 1), HEARTH_ESIZE);
+        (void)hearth_gc_collect(f.mutator, 9);
+        hearth_safepoint(none);
+        harness_expect_error("hearth_safepoint", HEARTH_EINVAL, "mutator");
+        ck_assert_ptr_nonnull(hearth_alloc(f.mutator, f.node, sizeof(struct fixture_node)));
+    }
+    fixture_close(&f);
+}
+END_TEST
+
 /* --- what memory holds ---------------------------------------------------------------------------- */
 
 /* Every class and kind: fill objects with ones, drop most of them, collect, and take the cells again. */
@@ -675,6 +705,7 @@ HARNESS_SUITE(alloc)
     tcase_add_test(sizes, constant_sizes);
     tcase_add_test(sizes, variable_sizes);
     tcase_add_test(sizes, array_lengths);
+    tcase_add_test(sizes, inline_checks);
     suite_add_tcase(suite, sizes);
     tcase_add_test(memory, dirty_cells_are_zero);
     tcase_add_test(memory, dirty_cells_between_live_ones);

@@ -53,7 +53,8 @@ HEARTH_INLINE void hearth_store_init(void **slot, void *value)
     __atomic_store_n(slot, value, __ATOMIC_RELAXED);
 }
 
-/* Announce that `count` slots from `slot` on are about to be written. */
+/* Announce that `count` slots from `slot` on are about to be written. Errors of this call and the two
+ * below: as hearth_store_checked, in every build; the values are not looked at. */
 HEARTH_API hearth_status hearth_barrier_range(hearth_mutator *mutator, void *object, void **slot,
                                               size_t count);
 
@@ -61,8 +62,7 @@ HEARTH_API hearth_status hearth_barrier_range(hearth_mutator *mutator, void *obj
 HEARTH_API hearth_status hearth_store_range(hearth_mutator *mutator, void *object, void **slot,
                                             void *const *values, size_t count);
 
-/* memmove of references between objects, or within one: overlapping ranges are right. Errors as
- * hearth_store_checked; bounds are checked in every build. */
+/* memmove of references between objects, or within one: overlapping ranges are right. */
 HEARTH_API hearth_status hearth_copy(hearth_mutator *mutator, void *to_object, void **to,
                                      void *from_object, void **from, size_t count);
 
