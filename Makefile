@@ -199,6 +199,8 @@ env_tsan := CK_TIMEOUT_MULTIPLIER=10 HARNESS_DIVIDE=4 \
 env_valgrind := CK_TIMEOUT_MULTIPLIER=20 HARNESS_DIVIDE=20
 VALGRIND := valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite \
             --num-callers=30 --suppressions=$(SUPPRESS)/valgrind
+# Under memcheck: all suites but those that take minutes there, or start programs of their own.
+VALGRIND_SKIP := bench hearth_info pacing readme trace trace_work walk
 VALGRIND_SUITES ?= $(SUITES)
 
 # The documents' programs are linked with this build's archive, where plain cc can.
@@ -266,7 +268,10 @@ check-tsan: ## run the suites with ThreadSanitizer
 
 check-valgrind: deps-valgrind ## run the suites under valgrind memcheck (VALGRIND_SUITES="a b")
 	@$(MAKE) BUILD=debug build/debug/tests/check_hearth
-	@env $(env_valgrind) $(VALGRIND) build/debug/tests/check_hearth $(VALGRIND_SUITES)
+	@suites='$(VALGRIND_SUITES)'; \
+	test -n "$$suites" || suites=$$(build/debug/tests/check_hearth --list | grep -vxF \
+	    $(VALGRIND_SKIP:%=-e %)); \
+	env $(env_valgrind) $(VALGRIND) build/debug/tests/check_hearth $$suites
 
 # ------------------------------------------------------------------------------------ benchmarks
 # Program = bench/<workload>.c with the adapter of one memory system. An adapter is <name>.h and,
