@@ -432,26 +432,45 @@ START_TEST(a_wide_frontier_survives_without_batches)
 }
 END_TEST
 
-/* More roots than a stack holds: those that were dropped are asked for again. */
+/* A new array that refers to FAN new items. */
+enum { FAN = 4000 };
+
+static void **fan_on(struct fixture *f, void **root, int node)
+{
+    void **array = *root = hearth_new_on(f->m, f->refs, FAN, node);
+
+    EXPECT(array != NULL);
+    for (int k = 0; k < FAN; k++)
+        HARNESS_OK(hearth_store(f->m, array, &array[k], item_on(f, node)));
+    return array;
+}
+
+/* More roots than a stack holds, and some of them push very much: then other roots are dropped, and must
+ * be asked for again. */
 START_TEST(many_roots_survive_without_batches)
 {
-    enum { ROOTS = 3 * HG_STACK };
+    enum { ROOTS = 3 * HG_STACK, FANS = 1 << 12 };
     static void *root[ROOTS];
     struct fixture f;
+    uint64_t live = 0;
 
     fixture_open(&f, scarce[_i]);
     int nodes = nodes_of(&f);
     for (int i = 0; i < ROOTS; i++) {
         HARNESS_OK(hearth_root_add(f.heap, &root[i]));
+        if (i % FANS == FANS - 1) {
+            fan_on(&f, &root[i], i % nodes);
+            live += 1 + FAN;
+            continue;
+        }
         struct item *item = root[i] = item_on(&f, i % nodes);
         item->number = (uint64_t)i;
-        struct item *other = item_on(&f, (i + 1) % nodes);
-        HARNESS_OK(hearth_store(f.m, root[i], &((struct item *)root[i])->other, other));
+        live++;
     }
     HARNESS_OK(hearth_gc_collect(f.m, 2));
-    expect_complete(&f, 2 * ROOTS);
+    expect_complete(&f, live);
     for (int i = 0; i < ROOTS; i++) {
-        EXPECT(((struct item *)root[i])->number == (uint64_t)i);
+        EXPECT(i % FANS == FANS - 1 || ((struct item *)root[i])->number == (uint64_t)i);
         root[i] = NULL;
     }
     HARNESS_OK(hearth_gc_collect(f.m, 2));
@@ -490,38 +509,58 @@ START_TEST(one_object_with_very_many_slots_survives_without_batches)
 END_TEST
 
 /* Entries of remembered sets that were dropped: the objects they list must not stay flagged, or later
- * stores into them would not be remembered. */
+ * stores into them would not be remembered. Every FANS-th is an array that is written all over. */
+enum { OLD = 3 * HG_STACK / 2, FANS = 1 << 11 };
+
+static struct item **remembered_slot(void **all, int i)
+{
+    if (i % FANS == 0)
+        return (struct item **)all[i] + i % FAN;
+    return i % 8 ? (struct item **)&((struct item *)all[i])->other
+                 : (struct item **)all[i] + i % 40;
+}
+
+static void store_everywhere(struct fixture *f, void **all, int round)
+{
+    for (int i = 0; i < OLD; i++) {
+        for (int k = 0; i % FANS == 0 && k < FAN; k++) {
+            void **array = all[i];
+            HARNESS_OK(hearth_store(f->m, array, &array[k], item_on(f, k % nodes_of(f))));
+        }
+        struct item *young = item_on(f, (i + round) % nodes_of(f));
+        young->number = (uint64_t)(i * 3 + round);
+        HARNESS_OK(hearth_store(f->m, all[i], (void **)remembered_slot(all, i), young));
+    }
+}
+
 START_TEST(remembered_objects_survive_without_batches)
 {
-    enum { OLD = 3 * HG_STACK };
     struct fixture f;
 
     fixture_open(&f, scarce[_i]);
     int nodes = nodes_of(&f);
-    HEARTH_FRAME(f.m, frame, 1);
+    HEARTH_FRAME(f.m, frame, 2);
     void **all = frame.ref[0] = fixture_refs(&f, OLD);
-    for (int i = 0; i < OLD; i++)
-        HARNESS_OK(hearth_store(f.m, all, &all[i],
-                                i % 8 ? item_on(&f, i % nodes)
-                                      : hearth_new_on(f.m, f.refs, 40, i % nodes)));
+    for (int i = 0; i < OLD; i++) {
+        if (i % FANS == 0)
+            fan_on(&f, &frame.ref[1], i % nodes);
+        else
+            frame.ref[1] =
+                i % 8 ? item_on(&f, i % nodes) : hearth_new_on(f.m, f.refs, 40, i % nodes);
+        HARNESS_OK(hearth_store(f.m, all, &all[i], frame.ref[1]));
+    }
     HARNESS_OK(hearth_gc_collect(f.m, 1));
-    for (int round = 0; round < 3; round++) {
-        for (int i = 0; i < OLD; i++) {
-            void **slot = i % 8 ? &((struct item *)all[i])->other : (void **)all[i] + i % 40;
-            struct item *young = item_on(&f, (i + round) % nodes);
-            young->number = (uint64_t)(i * 3 + round);
-            HARNESS_OK(hearth_store(f.m, all[i], slot, young));
-        }
+    HARNESS_OK(hearth_gc_disable(f.heap));
+    for (int round = 0; round < 2; round++) {
+        store_everywhere(&f, all, round);
         HARNESS_OK(hearth_verify(f.m));
         fixture_exhaust(&f);
         ck_assert_int_eq(fixture_collect(&f, 0).kind, HEARTH_GC_MINOR);
         ht_fault_arm(HT_FAULT_RESERVE, 0, false);
         HARNESS_OK(hearth_verify(f.m));
         for (int i = 0; i < OLD; i++) {
-            void **slot = i % 8 ? &((struct item *)all[i])->other : (void **)all[i] + i % 40;
-            const struct item *young = *slot;
-            EXPECT(hearth_is_object(f.heap, young) && fixture_is_old(young));
-            EXPECT(young->number == (uint64_t)(i * 3 + round));
+            const struct item *young = *remembered_slot(all, i);
+            EXPECT(fixture_is_old(young) && young->number == (uint64_t)(i * 3 + round));
             EXPECT(!(fixture_header(all[i]) & (HEARTH_OBJECT_REMEMBERED | HEARTH_OBJECT_DIRTY)));
         }
     }
