@@ -26,15 +26,13 @@ static size_t ha_commit_blocks(size_t bytes)
     return (bytes + HA_ARENA_HEAD + ((size_t)1 << HA_ARENA_SHIFT) - 1) >> HA_ARENA_SHIFT;
 }
 
-/* The end of the first free run of `count` blocks, 0 if there is none. mimalloc's single blocks, in some
- * versions also pairs, do not cross a word of its bitmap; it never looks further than this finds. */
+/* The end of the first free run of `count` blocks, 0 if there is none. mimalloc searches from the first
+ * block on, and across the words of its bitmap. */
 static size_t ha_commit_first_fit(const struct ha_commit *commit, size_t count)
 {
     size_t run = 0;
 
     for (size_t i = 0; i < commit->blocks; i++) {
-        if (count <= 2 && i % HA_ARENA_FIELD == 0)
-            run = 0;
         run = commit->used[i] ? 0 : run + 1;
         if (run == count)
             return i + 1;

@@ -14,7 +14,6 @@
 
 enum {
     HA_ARENA_SHIFT = 25,      /* mimalloc's arena block is 32 MiB                   */
-    HA_ARENA_FIELD = 64,      /* blocks per word of its bitmap                      */
     HA_ARENA_HEAD = 64 * 1024 /* header mimalloc puts before a reservation          */
 };
 

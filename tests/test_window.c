@@ -416,6 +416,18 @@ START_TEST(address_space_limit)
 }
 END_TEST
 
+/* Seven windows of 2 GiB would fit, and leave the program nothing. */
+START_TEST(address_space_is_shared)
+{
+    struct ha_windows *windows;
+
+    limit(RLIMIT_AS, (size_t)16384 * MIB);
+    windows = fixture_windows(7, 0);
+    ck_assert_uint_le(windows->bytes, (size_t)16384 * MIB / 2);
+    ck_assert_uint_ge(windows->bytes, (size_t)16384 * MIB / 4);
+}
+END_TEST
+
 START_TEST(address_space_too_small)
 {
     struct ha_windows *windows;
@@ -473,6 +485,7 @@ HARNESS_SUITE(window)
     if (!FIXTURE_SANITIZED && !ha_on_valgrind()) {
         tcase_add_loop_test(failure, address_space_limit, 512, 513);
         tcase_add_loop_test(failure, address_space_limit, 2048, 2049);
+        tcase_add_test(failure, address_space_is_shared);
         tcase_add_test(failure, address_space_too_small);
         tcase_add_test(failure, writable_memory_limit);
     }
