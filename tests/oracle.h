@@ -54,8 +54,8 @@ struct oracle_heap {
     hearth_type type[ORACLE_KINDS];
     const char *options;
     int nodes;
-    bool big;         /* objects above 4 MiB are allowed                          */
-    uint64_t ids;     /* given out (atomic)                                       */
+    bool big;     /* objects above 4 MiB are allowed                          */
+    uint64_t ids; /* given out (atomic)                                       */
 };
 
 /* A shadow-stack frame in malloc memory; its slots follow `head`. */
