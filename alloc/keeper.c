@@ -44,6 +44,7 @@ struct ha_keeper {
     struct ha_request *first;     /* queue of requests                              */
     struct ha_request **last;     /* its end                                        */
     struct ha_reservation *given; /* reservations to free                           */
+    struct ha_reservation *kept;  /* keeper thread only: what valgrind keeps us from freeing */
     struct ha_watch *watches;     /* all of them                                    */
     struct ha_watch *running;     /* the one being called                           */
     uint64_t wakeups;             /* returns from sleep                             */
@@ -69,12 +70,30 @@ static bool ha_keeper_heaps(struct ha_keeper *keeper, struct ha_request *request
     return true;
 }
 
+/* valgrind takes mi_free for free, which has the same address in mimalloc's library, and knows nothing
+ * of what mi_heap_malloc gave. So there reservations are kept for the next request of their size. */
+static void *ha_keeper_kept(struct ha_keeper *keeper, int node, size_t bytes)
+{
+    struct ha_reservation **link = &keeper->kept;
+    void *block = NULL;
+
+    while (*link != NULL && ((*link)->node != node || (*link)->bytes != bytes))
+        link = &(*link)->next;
+    if (*link != NULL) {
+        block = (*link)->block;
+        *link = (*link)->next;
+    }
+    return block;
+}
+
 static void *ha_keeper_malloc(struct ha_keeper *keeper, int node, size_t bytes)
 {
     const struct ha_windows *windows = keeper->windows;
     struct ha_commit *commit = windows->committed ? NULL : &keeper->commit[node];
-    void *block;
+    void *block = ha_keeper_kept(keeper, node, bytes);
 
+    if (block != NULL)
+        return block;
     if (bytes > ((size_t)1 << windows->shift) - HA_ARENA_HEAD ||
         (commit != NULL && !ha_commit_ahead(commit, bytes)))
         return NULL;
@@ -91,9 +110,14 @@ static void ha_keeper_free(struct ha_keeper *keeper, struct ha_reservation *list
         struct ha_reservation *next = list->next;
         void *block = list->block;
 
-        if (!keeper->windows->committed)
-            ha_commit_note(&keeper->commit[list->node], block, list->bytes, false);
-        mi_free(block);
+        if (ha_on_valgrind()) {
+            list->next = keeper->kept;
+            keeper->kept = list;
+        } else {
+            if (!keeper->windows->committed)
+                ha_commit_note(&keeper->commit[list->node], block, list->bytes, false);
+            mi_free(block);
+        }
         list = next;
     }
 }
