@@ -59,13 +59,14 @@ static void ha_run_drop(struct ha_hole *hole, struct hearth_run *run, char *fron
     struct ha_block *block = hole->block;
     uint64_t *allocated = &ha_chunk_of(block)->pool->allocated_bytes;
     __atomic_fetch_add(allocated, hole->bytes, __ATOMIC_RELAXED);
-    __atomic_store_n(&block->frontier, frontier,
-                     __ATOMIC_RELAXED); /* others may look: ha_space_find */
+    /* Others may look (gc/object.c): who finds the hole or the run empty finds the state changed. */
+    __atomic_store_n(&block->frontier, frontier, __ATOMIC_RELAXED);
     __atomic_store_n(&block->state, HA_FULL, __ATOMIC_RELEASE);
-    hole->block = NULL;
+    __atomic_store_n(&hole->block, NULL, __ATOMIC_RELEASE);
+    __atomic_store_n(&run->cursor, NULL, __ATOMIC_RELEASE);
+    run->limit = NULL;
     hole->end = NULL;
     hole->bytes = 0;
-    run->cursor = run->limit = NULL;
 }
 
 size_t ha_run_next(struct ha_allocator *allocator, unsigned k)

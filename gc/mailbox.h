@@ -42,7 +42,8 @@ struct hg_queue {
 } __attribute__((aligned(64)));
 
 struct hg_mail {
-    uint64_t work __attribute__((aligned(64))); /* busy << 32 | pending (atomic)      */
+    uint64_t work;     /* busy << 32 | pending (atomic)                    */
+    uint64_t apart[7]; /* the futex word lies in another line               */
     uint32_t tick;     /* futex: changes when work comes or all is done    */
     uint32_t sleepers; /* workers asleep on tick (atomic)                  */
     int nodes;

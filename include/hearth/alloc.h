@@ -95,8 +95,8 @@ HEARTH_API size_t hearth_length(hearth_heap *heap, const void *object);
 HEARTH_API hearth_type hearth_type_of(hearth_heap *heap, const void *object);
 HEARTH_API int hearth_node_of(hearth_heap *heap, const void *object);
 
-/* True if `address` is the start of an object that is allocated now. Safepoint-free, any attached
- * thread; for debuggers and bindings, not fast. */
+/* True if `address` is the start of an object that is allocated now. No safepoint, but a lock; any
+ * attached thread, also in a callback of the collector; for debuggers and bindings, not fast. */
 HEARTH_API bool hearth_is_object(hearth_heap *heap, const void *address);
 
 #ifdef __cplusplus

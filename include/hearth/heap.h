@@ -35,8 +35,9 @@ typedef struct hearth_attach_options {
 
 /* Attach the calling thread. NULL options: automatic node, precise roots only (unless the heap's
  * option `conservative` is on). One mutator per thread and heap: a second attach gives ESTATE. The
- * mutator is detached when the thread exits. May wait for a running collection. Errors: EINVAL,
- * ENODE, ENOMEM, ESTATE. */
+ * mutator is detached when the thread exits; frames and scopes it leaves open are dropped (but if it
+ * exits in a native section, its frames must not lie on its stack, which others may still be
+ * scanning). May wait for a running collection. Errors: EINVAL, ENODE, ENOMEM, ESTATE, ESYSTEM. */
 HEARTH_API HEARTH_NODISCARD hearth_status hearth_attach(hearth_heap *heap,
                                                         const hearth_attach_options *options,
                                                         hearth_mutator **out);
@@ -59,8 +60,10 @@ HEARTH_INLINE void hearth_safepoint(hearth_mutator *mutator)
 }
 
 /* A native section: between begin and end the thread does not touch heap objects, may block, and
- * never delays a collection. `end` waits while one is running. Nesting is an error (ESTATE). With a
- * conservative stack, references held across the section are found: registers are saved at begin. */
+ * never delays a collection. `end` waits while one is running. Nesting is an error (ESTATE), and so is
+ * any other call with the mutator in between. With a conservative stack, references held across the
+ * section are found: registers are saved at begin, and the 1 KiB of stack above it, so that begin may be
+ * called by small functions that return before end. */
 HEARTH_API hearth_status hearth_native_begin(hearth_mutator *mutator);
 HEARTH_API hearth_status hearth_native_end(hearth_mutator *mutator);
 
