@@ -20,7 +20,8 @@ enum {
 static inline uint8_t *hg_cards_of(uintptr_t object)
 {
     struct ha_block *block = ha_block_of(object);
-    uint8_t state = __atomic_load_n(&block->state, __ATOMIC_RELAXED); /* another thread may take it */
+    uint8_t state =
+        __atomic_load_n(&block->state, __ATOMIC_RELAXED); /* another thread may take it */
     return state == HA_LARGE ? block->cards : ha_meta_of(object);
 }
 
