@@ -57,9 +57,10 @@ bool hg_is_object(hearth_heap *heap, uintptr_t address)
         return false;
     const struct ha_block *block = hg_small_block(heap, address);
     for (;;) {
+        uint8_t before = block != NULL ? __atomic_load_n(&block->state, __ATOMIC_ACQUIRE) : HA_NONE;
         if (ha_space_find(&heap->space, address) == address)
             return true;
-        if (block == NULL || __atomic_load_n(&block->state, __ATOMIC_ACQUIRE) != HA_CURRENT)
+        if (before != HA_CURRENT)
             return false;
         uintptr_t offset = address - (uintptr_t)ha_block_start(block) - HEARTH_GRANULE;
         if (offset % block->cell != 0)
