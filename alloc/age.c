@@ -49,6 +49,7 @@ static void ha_chunk_unlink(struct ha_pool *pool, struct ha_chunk *chunk)
     if (chunk->next != NULL)
         chunk->next->prev = chunk->prev;
     pool->chunk_count--;
+    __atomic_store_n(&pool->refused_ms, 0, __ATOMIC_RELAXED); /* soon there is one to be had */
 }
 
 static bool ha_age_batch(struct ha_pool *pool, uint32_t now_ms, uint32_t keep_ms)

@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 
 #include "alloc/meta.h"
+#include "alloc/space.h"
 #include "topology/error.h"
 #include "topology/os.h"
 
@@ -126,8 +127,12 @@ struct ha_block *ha_pool_reuse(struct ha_pool *pool, unsigned run, unsigned firs
 static bool ha_pool_grow(struct ha_pool *pool)
 {
     struct ha_chunk *chunk = ha_chunk_take(pool->windows, pool->node, 1, pool->owner);
-    if (chunk == NULL)
+    if (chunk == NULL) {
+        uint32_t now = ha_space_clock();
+        __atomic_store_n(&pool->refused_ms, now != 0 ? now : 1, __ATOMIC_RELAXED);
         return false;
+    }
+    __atomic_store_n(&pool->refused_ms, 0, __ATOMIC_RELAXED);
     ha_chunk_format(chunk, pool, 1);
     pthread_mutex_lock(&pool->lock);
     chunk->next = pool->chunks;

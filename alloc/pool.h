@@ -37,6 +37,7 @@ struct ha_pool {
     size_t used;          /* blocks in use, large objects in blocks included         */
     size_t partial_bytes; /* free bytes in the half and quarter buckets              */
     size_t large_bytes;   /* payload of large objects                                */
+    uint32_t refused_ms;  /* clock when the window had no chunk, 0: it had (atomic)  */
     /* statistics */
     uint64_t allocated_bytes;          /* objects in blocks given back, large ones (atomic)       */
     uint64_t spilled_in;               /* blocks given to mutators of other nodes                 */

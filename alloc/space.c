@@ -8,6 +8,8 @@
 #include "topology/error.h"
 #include "topology/os.h"
 
+enum { HA_BARREN_MS = 10 }; /* a window that was full is not asked again for so long */
+
 uint32_t ha_space_clock(void)
 {
     return (uint32_t)(ht_os_now() / 1000000u);
@@ -89,24 +91,42 @@ void ha_space_refund(struct ha_space *space, size_t blocks)
     __atomic_sub_fetch(&space->used, blocks, __ATOMIC_RELAXED);
 }
 
-/* A free block, charged already: of the node itself or, unless strict, of the nearest that has one. */
-static struct ha_block *ha_take_fresh(struct ha_space *space, int node, unsigned run)
+/* Had the window no chunk for this pool a moment ago? Asking takes the keeper ten microseconds, too much
+ * for every block that a full node's mutators take elsewhere. */
+static bool ha_is_barren(const struct ha_pool *pool)
 {
-    const struct ht_node *home = &space->topology->node[node];
-    for (int i = 0; i < space->nodes; i++) {
-        struct ha_pool *pool = space->pool[home->order[i]];
-        struct ha_block *block = ha_pool_fresh(pool, run, true);
-        if (block != NULL) {
-            if (i > 0) {
-                __atomic_fetch_add(&space->spilled, 1, __ATOMIC_RELAXED);
-                __atomic_fetch_add(&pool->spilled_in, 1, __ATOMIC_RELAXED);
-            }
-            return block;
-        }
-        if (space->strict)
-            break;
+    uint32_t refused = __atomic_load_n(&pool->refused_ms, __ATOMIC_RELAXED);
+    return refused != 0 && ha_space_clock() - refused < HA_BARREN_MS;
+}
+
+/* A free block, charged already, of the pool that is the i-th nearest. */
+static struct ha_block *ha_take_fresh(struct ha_space *space, int node, int i, unsigned run,
+                                      bool grow)
+{
+    struct ha_pool *pool = space->pool[space->topology->node[node].order[i]];
+    struct ha_block *block = ha_pool_fresh(pool, run, grow);
+    if (block != NULL && i > 0) {
+        __atomic_fetch_add(&space->spilled, 1, __ATOMIC_RELAXED);
+        __atomic_fetch_add(&pool->spilled_in, 1, __ATOMIC_RELAXED);
     }
-    return NULL;
+    return block;
+}
+
+/* The same of the nearest pool but its own that has one, unless strict. `barren`: the own one was not
+ * allowed to grow; nobody gives up before all were. */
+static struct ha_block *ha_take_elsewhere(struct ha_space *space, int node, unsigned run,
+                                          bool barren)
+{
+    uint64_t later = barren; /* bit i: the i-th nearest may still have a chunk */
+    struct ha_block *block = NULL;
+    for (int i = 1; i < space->nodes && !space->strict && block == NULL; i++) {
+        barren = ha_is_barren(space->pool[space->topology->node[node].order[i]]);
+        later |= (uint64_t)barren << i;
+        block = ha_take_fresh(space, node, i, run, !barren);
+    }
+    for (; block == NULL && later != 0; later &= later - 1)
+        block = ha_take_fresh(space, node, __builtin_ctzll(later), run, true);
+    return block;
 }
 
 /* Partly free blocks of other nodes, when nothing else is left. */
@@ -133,21 +153,25 @@ struct ha_block *ha_space_take(struct ha_space *space, int node, unsigned run,
     struct ha_block *block = ha_pool_reuse(pool, run, HA_BUCKET_HALF, HA_BUCKET_HALF);
     if (block != NULL)
         return block;
-    if (ha_space_charge(space, 1)) {
-        block = ha_take_fresh(space, node, run);
+    bool charged = ha_space_charge(space, 1), barren = charged && ha_is_barren(pool);
+    if (charged)
+        block = ha_take_fresh(space, node, 0, run, !barren);
+    if (block != NULL)
+        return block;
+    block = ha_pool_reuse(pool, run, HA_BUCKET_QUARTER, HA_BUCKET_QUARTER);
+    if (block == NULL && charged) {
+        block = ha_take_elsewhere(space, node, run, barren);
         if (block != NULL)
             return block;
-        ha_space_refund(space, 1);
-        *why = HA_NO_MEMORY;
-    } else {
-        *why = HA_OVER_BUDGET;
     }
-    block = ha_pool_reuse(pool, run, HA_BUCKET_QUARTER,
-                          effort == HA_EFFORT_TIGHT ? HA_BUCKET_TENTH : HA_BUCKET_QUARTER);
+    if (charged)
+        ha_space_refund(space, 1);
+    if (block == NULL && effort == HA_EFFORT_TIGHT)
+        block = ha_pool_reuse(pool, run, HA_BUCKET_TENTH, HA_BUCKET_TENTH);
     if (block == NULL && effort == HA_EFFORT_TIGHT)
         block = ha_take_foreign(space, node, run);
-    if (block != NULL)
-        *why = HA_GRANTED;
+    if (block == NULL)
+        *why = charged ? HA_NO_MEMORY : HA_OVER_BUDGET;
     return block;
 }
 

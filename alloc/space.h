@@ -9,8 +9,8 @@
 
 /* How hard to look for room. */
 enum ha_effort {
-    HA_EFFORT_NORMAL, /* half-free blocks, free blocks, quarter-free blocks                */
-    HA_EFFORT_TIGHT   /* also tenth-free blocks and other nodes': before failing           */
+    HA_EFFORT_NORMAL, /* half-free blocks, free ones, quarter-free ones, free ones elsewhere */
+    HA_EFFORT_TIGHT   /* also tenth-free ones, then partly free ones elsewhere               */
 };
 
 /* Why a block could not be had. */

@@ -414,6 +414,67 @@ START_TEST(spill_on_fake_nodes)
 }
 END_TEST
 
+/* A node that has quarter-free blocks is not full: they come before another node's free ones. */
+START_TEST(near_before_far)
+{
+    struct fixture_heap *heap = fixture_space(2, (size_t)64 * MIB, 1000000);
+    struct ha_space *space = &heap->space;
+    struct ha_block *quarter = put_partial(space, 1, 20, 30),
+                    *tenth = put_partial(space, 1, 20, 12);
+    struct ha_block *block = NULL;
+    enum ha_refusal why;
+    size_t n = 0;
+
+    while (ha_pool_fresh(space->pool[1], 30, true) != NULL) {
+        EXPECT(ha_space_charge(space, 1));
+        n++;
+    }
+    ck_assert_ptr_eq(ha_space_take(space, 1, 20, HA_EFFORT_NORMAL, &why), quarter);
+    ck_assert_int_eq(why, HA_GRANTED);
+    ck_assert_uint_eq(space->spilled, 0);
+    ck_assert_uint_eq(space->used, n + 2);
+    block = ha_space_take(space, 1, 20, HA_EFFORT_TIGHT, &why);
+    ck_assert_int_eq(ha_node_of(space->windows, (uintptr_t)block), 0); /* before nearly full ones */
+    ck_assert_uint_eq(space->spilled, 1);
+    ck_assert_uint_eq(tenth->state, HA_PARTIAL);
+    fixture_check(space);
+}
+END_TEST
+
+/* While a node is full the keeper is not asked for every block; but before giving up it is. */
+START_TEST(full_nodes_are_remembered)
+{
+    struct fixture_heap *heap = fixture_space(3, (size_t)64 * MIB, 1000000);
+    struct ha_space *space = &heap->space;
+    enum ha_refusal why = HA_GRANTED;
+    void *chunk[2];
+    size_t n = 0;
+
+    for (int i = 0; i < 2; i++) /* somebody else's */
+        chunk[i] = ha_chunk_take(space->windows, i, 1, &why);
+    while (space->spilled == 0)
+        EXPECT(ha_space_take(space, 1, 20, HA_EFFORT_NORMAL, &why) != NULL);
+    uint64_t before = ht_fault_count(HT_FAULT_RESERVE), begin = ht_os_now();
+    while (ha_space_take(space, 1, 20, HA_EFFORT_NORMAL, &why) != NULL)
+        n++;
+    ck_assert_int_eq(why, HA_NO_MEMORY);
+    ck_assert_uint_ge(n, 2u * 13 * CHUNK_ALL - 1);
+    uint64_t asked = ht_fault_count(HT_FAULT_RESERVE) - before;
+    uint64_t ms = (ht_os_now() - begin) / 1000000;
+    ck_assert_uint_le(asked, 30 + 3 * ms);
+    for (int i = 0; i < 2; i++) { /* room again: seen at once */
+        ha_chunk_give(space->windows, chunk[i]);
+        for (int b = 0; b < CHUNK_ALL; b++) {
+            struct ha_block *block = ha_space_take(space, 1, 20, HA_EFFORT_NORMAL, &why);
+            EXPECT(block != NULL && ha_node_of(space->windows, (uintptr_t)block) == i);
+        }
+        ck_assert_ptr_null(ha_space_take(space, 1, 20, HA_EFFORT_NORMAL, &why));
+        ck_assert_int_eq(why, HA_NO_MEMORY);
+    }
+    fixture_check(space);
+}
+END_TEST
+
 START_TEST(strict_stays)
 {
     struct fixture_heap *heap = fixture_plan(2);
@@ -998,6 +1059,8 @@ HARNESS_SUITE(space)
     tcase_add_test(take, no_memory);
     tcase_add_test(take, spill_by_distance);
     tcase_add_test(take, spill_on_fake_nodes);
+    tcase_add_test(take, near_before_far);
+    tcase_add_test(take, full_nodes_are_remembered);
     tcase_add_test(take, strict_stays);
     tcase_add_test(take, usable_again);
     suite_add_tcase(suite, take);
