@@ -1,8 +1,7 @@
 /* tests/test_oracle.c - random programs against the shadow model, under every mode of the collector.
  *
- * Single-threaded programs repeat exactly with SEED=n; a failure names the options and the step. Long runs:
- * ORACLE_ROUNDS=n adds n random configurations, each with its own seed, printed by CK_VERBOSITY=verbose
- * when it fails. */
+ * Single-threaded programs repeat exactly with SEED=n; a failure names the options and the step. For long
+ * runs ORACLE_ROUNDS=n adds n random configurations with one thread and n with several. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <stdio.h>
@@ -83,7 +82,7 @@ START_TEST(programs)
 {
     uint64_t seed = harness_seed() + (uint64_t)_i * 1000003;
 
-    run_program(configurations[_i], seed, (unsigned)harness_scaled(4000), false);
+    run_program(configurations[_i], seed, (unsigned)harness_scaled(3000), false);
 }
 END_TEST
 
@@ -129,7 +128,7 @@ START_TEST(random_programs)
     char options[OPTIONS_MAX];
 
     random_options(&random, options);
-    run_program(options, seed, (unsigned)harness_scaled(2500), _i % 8 == 7);
+    run_program(options, seed, (unsigned)harness_scaled(2000), _i % 8 == 7);
 }
 END_TEST
 
@@ -374,6 +373,17 @@ START_TEST(threads)
 }
 END_TEST
 
+START_TEST(random_threads)
+{
+    uint64_t seed = harness_seed() + ((uint64_t)_i + 1) * UINT64_C(0x2545f491), random = seed;
+    char options[OPTIONS_MAX];
+
+    random_options(&random, options);
+    run_threads(options, seed, 2 + (int)harness_random_below(&random, THREADS_MAX - 1),
+                (unsigned)harness_scaled(400));
+}
+END_TEST
+
 static int rounds_wanted(int least)
 {
     const char *text = getenv("ORACLE_ROUNDS");
@@ -394,6 +404,7 @@ HARNESS_SUITE(oracle)
     tcase_add_test(one, a_seed_repeats_a_program);
     suite_add_tcase(suite, one);
     tcase_add_loop_test(many, threads, 0, THREAD_CONFIGURATIONS);
+    tcase_add_loop_test(many, random_threads, 0, rounds_wanted(4));
     suite_add_tcase(suite, many);
     return suite;
 }
