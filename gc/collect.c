@@ -168,10 +168,12 @@ bool hg_collect(struct hg_mutator *self, hearth_gc_kind kind, bool all_old, hear
 {
     hearth_heap *heap = self->public.heap;
     uint64_t begin = ht_os_now();
+    hg_lend_others(self);
     pthread_mutex_lock(&heap->lock);
     if (heap->stop) { /* somebody else collects: that may have made room */
         hg_park(heap, self);
         pthread_mutex_unlock(&heap->lock);
+        hg_take_back_others();
         return false;
     }
     hearth_collection c = {.struct_size = sizeof c,
@@ -193,6 +195,7 @@ bool hg_collect(struct hg_mutator *self, hearth_gc_kind kind, bool all_old, hear
     hg_log_collection(heap, &c);
     hg_world_resume(heap);
     pthread_mutex_unlock(&heap->lock);
+    hg_take_back_others();
     return true;
 }
 

@@ -72,6 +72,15 @@ void hg_park(hearth_heap *heap, struct hg_mutator *mutator);
 void hg_world_stop(hearth_heap *heap, struct hg_mutator *self);
 void hg_world_resume(hearth_heap *heap);
 
+/* Before a thread takes heap->lock to wait for a collection it stands in its other heaps (they are
+ * NATIVE, `lent`); afterwards, with no lock held, it runs in them again, which may wait in turn.
+ * `mine` is the thread's list of mutators; hg_lend leaves out `self`. */
+void hg_lend(struct hg_mutator *mine, const struct hg_mutator *self);
+void hg_take_back(struct hg_mutator *mine);
+/* The same for the calling thread; nothing to do for a thread of one heap. */
+void hg_lend_others(const struct hg_mutator *self);
+void hg_take_back_others(void);
+
 /* Collect, or wait for the collection another thread has begun; true if this thread collected. */
 bool hg_collect(struct hg_mutator *mutator, hearth_gc_kind kind, bool all_old,
                 hearth_gc_reason reason);

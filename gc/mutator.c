@@ -32,20 +32,37 @@ static bool hg_is_native(const struct hg_mutator *m)
     return __atomic_load_n(&m->state, __ATOMIC_RELAXED) == HG_NATIVE;
 }
 
-/* Thread exit: whatever frames and scopes are left belong to a stack that is gone. In a native section a
- * collection may be reading them: it holds the lock. */
+void hg_lend_others(const struct hg_mutator *self)
+{
+    hg_lend(hg_mine, self);
+}
+
+void hg_take_back_others(void)
+{
+    hg_take_back(hg_mine);
+}
+
+/* In a native section a collection may be reading frames and handles: it holds the lock. */
+static void hg_drop_roots(struct hg_mutator *m)
+{
+    hearth_heap *heap = m->public.heap;
+    pthread_mutex_lock(&heap->lock);
+    m->public.frames = NULL;
+    m->scopes = 0;
+    hg_handles_free(m);
+    m->conservative = false;
+    pthread_mutex_unlock(&heap->lock);
+}
+
+/* Thread exit: whatever frames and scopes are left belong to a stack that is gone; those of every heap
+ * go first, since releasing one mutator lends the others. */
 static void hg_thread_exit(void *unused)
 {
     (void)unused;
+    for (struct hg_mutator *m = hg_mine; m != NULL; m = m->thread_next)
+        hg_drop_roots(m);
     while (hg_mine != NULL) {
         struct hg_mutator *m = hg_mine;
-        hearth_heap *heap = m->public.heap;
-        pthread_mutex_lock(&heap->lock);
-        m->public.frames = NULL;
-        m->scopes = 0;
-        hg_handles_free(m);
-        m->conservative = false;
-        pthread_mutex_unlock(&heap->lock);
         if (hg_is_native(m))
             hearth_native_end(&m->public);
         hg_release(m);
@@ -184,6 +201,7 @@ hearth_status hearth_attach(hearth_heap *heap, const hearth_attach_options *opti
         return ht_fail(HEARTH_ESYSTEM,
                        "the bounds of the thread's stack are unknown, or no memory");
     }
+    hg_lend_others(NULL);
     pthread_mutex_lock(&heap->lock);
     while (heap->stop)
         hg_wait(&heap->resumed, &heap->lock);
@@ -196,6 +214,7 @@ hearth_status hearth_attach(hearth_heap *heap, const hearth_attach_options *opti
     pthread_mutex_unlock(&heap->lock);
     m->thread_next = hg_mine;
     hg_mine = m;
+    hg_take_back_others();
     *out = &m->public;
     return HEARTH_OK;
 }
@@ -242,6 +261,7 @@ static void hg_release(struct hg_mutator *m)
 {
     hearth_heap *heap = m->public.heap;
     struct ha_windows *windows = heap->space.windows;
+    hg_lend_others(m);
     pthread_mutex_lock(&heap->lock);
     if (heap->stop)
         hg_park(heap, m);
@@ -255,6 +275,7 @@ static void hg_release(struct hg_mutator *m)
     for (int n = 0; n < HT_MAX_NODES; n++)
         hg_meta_back(windows, m->remote[n], sizeof *m->remote[n]);
     hg_meta_back(windows, m, sizeof *m);
+    hg_take_back_others();
 }
 
 hearth_status hearth_detach(hearth_mutator *mutator)

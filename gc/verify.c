@@ -239,6 +239,7 @@ hearth_status hearth_verify(hearth_mutator *mutator)
         return status;
     hearth_heap *heap = mutator->heap;
     struct hg_mutator *self = hg_mutator_of(mutator);
+    hg_lend_others(self);
     pthread_mutex_lock(&heap->lock);
     while (heap->stop)
         hg_park(heap, self);
@@ -259,5 +260,6 @@ hearth_status hearth_verify(hearth_mutator *mutator)
     ha_space_release(&heap->space);
     hg_world_resume(heap);
     pthread_mutex_unlock(&heap->lock);
+    hg_take_back_others();
     return status;
 }

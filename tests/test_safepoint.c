@@ -395,6 +395,100 @@ START_TEST(polls_in_a_section)
 }
 END_TEST
 
+/* --- threads of several heaps ------------------------------------------------------------------------------ */
+
+enum { HEAPS = 3, TRAVELLERS = 4 };
+
+struct traveller {
+    struct fixture *f; /* HEAPS of them */
+    int number;
+    uint64_t rounds;
+    pthread_t thread;
+};
+
+/* Whatever may wait in one heap, while others wait for this thread in another. */
+static void travel(hearth_mutator **mutator, const struct fixture *f, unsigned action,
+                   uint64_t *state)
+{
+    switch (action) {
+    case 0:
+        EXPECT(hearth_verify(*mutator) == HEARTH_OK);
+        break;
+    case 1:
+        hearth_safepoint_slow(*mutator);
+        break;
+    case 2:
+        EXPECT(hearth_native_begin(*mutator) == HEARTH_OK);
+        sched_yield();
+        EXPECT(hearth_native_end(*mutator) == HEARTH_OK);
+        break;
+    case 3:
+        fixture_garbage(*mutator, f->node, 2000);
+        break;
+    default:
+        fixture_collect(*mutator, (int)harness_random_below(state, 3));
+    }
+}
+
+/* Half of the threads leave their heaps to the exit of the thread. */
+static void *travel_often(void *argument)
+{
+    struct traveller *t = argument;
+    uint64_t state = harness_seed() + (uint64_t)t->number;
+    hearth_mutator *mutator[HEAPS];
+
+    for (int h = 0; h < HEAPS; h++)
+        mutator[h] = fixture_attach(t->f[h].heap);
+    for (uint64_t i = 0; i < t->rounds; i++) {
+        HEARTH_FRAME(mutator[0], first, 1);
+        HEARTH_FRAME(mutator[1], second, 1);
+        HEARTH_FRAME(mutator[2], third, 1);
+        void **ref[HEAPS] = {&first.ref[0], &second.ref[0], &third.ref[0]};
+        for (int h = 0; h < HEAPS; h++)
+            fixture_list(mutator[h], t->f[h].node, 20, ref[h]);
+        int h = (int)harness_random_below(&state, HEAPS);
+        travel(&mutator[h], &t->f[h], (unsigned)harness_random_below(&state, 7), &state);
+        for (h = 0; h < HEAPS; h++)
+            fixture_check_list(*ref[h], 20);
+        HEARTH_FRAME_END(mutator[2], third);
+        HEARTH_FRAME_END(mutator[1], second);
+        HEARTH_FRAME_END(mutator[0], first);
+        if (i % 16 == 15) { /* come and go while the others collect */
+            EXPECT(hearth_detach(mutator[h = (int)(i / 16 % HEAPS)]) == HEARTH_OK);
+            mutator[h] = fixture_attach(t->f[h].heap);
+        }
+    }
+    for (int h = 0; h < HEAPS && t->number % 2 == 0; h++)
+        EXPECT(hearth_detach(mutator[h]) == HEARTH_OK);
+    return NULL;
+}
+
+START_TEST(threads_of_several_heaps)
+{
+    static const char *const options[] = {"", "fake-nodes=2,conservative=1,nursery=256k"};
+    struct fixture f[HEAPS];
+    struct traveller travellers[TRAVELLERS];
+
+    for (int h = 0; h < HEAPS; h++)
+        f[h] = fixture_open(options[_i]);
+    for (int i = 0; i < TRAVELLERS; i++) {
+        travellers[i] = (struct traveller){.f = f, .number = i, .rounds = harness_scaled(200)};
+        EXPECT(pthread_create(&travellers[i].thread, NULL, travel_often, &travellers[i]) == 0);
+    }
+    for (int h = 0; h < HEAPS; h++)
+        HARNESS_OK(hearth_native_begin(f[h].mutator));
+    for (int i = 0; i < TRAVELLERS; i++)
+        EXPECT(pthread_join(travellers[i].thread, NULL) == 0);
+    for (int h = 0; h < HEAPS; h++) {
+        HARNESS_OK(hearth_native_end(f[h].mutator));
+        fixture_collect(f[h].mutator, 2);
+        if (_i == 0) /* conservative: stale words of this stack may keep some */
+            ck_assert_uint_eq(fixture_stats(f[h].heap).live_objects, 0);
+        fixture_close(&f[h]);
+    }
+}
+END_TEST
+
 HARNESS_SUITE(safepoint)
 {
     Suite *suite = suite_create("safepoint");
@@ -409,6 +503,7 @@ HARNESS_SUITE(safepoint)
     suite_add_tcase(suite, native);
     tcase_add_loop_test(collectors, many_collectors, 0, 4);
     tcase_add_test(collectors, requests_are_all_served);
+    tcase_add_loop_test(collectors, threads_of_several_heaps, 0, 2);
     suite_add_tcase(suite, collectors);
     tcase_add_test(misuse, refused_in_a_section);
     tcase_add_test(misuse, polls_in_a_section);

@@ -3,7 +3,12 @@
  * Several heaps may live in one process. A thread that touches a heap's objects attaches and gets a
  * mutator. The world is stopped cooperatively: a mutator reaches a safepoint when it calls
  * hearth_safepoint, when it allocates, when it leaves a native section, or when it detaches.
- * There are no signals, so a blocked system call never sees EINTR because of hearth. */
+ * There are no signals, so a blocked system call never sees EINTR because of hearth.
+ *
+ * A thread attached to several heaps is at a safepoint of all of them whenever it is at one of any: while it
+ * waits for a collection of one heap, or carries it out, it stands in the others. So it never makes
+ * them wait; references to objects of every heap must be in roots there. Callbacks that the collector calls must
+ * not use the thread's mutators of other heaps either. */
 #ifndef HEARTH_HEAP_H
 #define HEARTH_HEAP_H
 
