@@ -364,14 +364,16 @@ static bool live_with(enum ht_fault kind, uint64_t n, bool sticky)
     return reached;
 }
 
-/* The next n: one by one at first, then in steps, so that hundreds do not take minutes. */
+/* The next n: one by one at first, then in steps, so that hundreds do not take minutes. Under the slow
+ * checkers (TSan, valgrind) a life takes a good part of a second. */
 static uint64_t next_n(uint64_t n)
 {
     static uint64_t state;
+    uint64_t one_by_one = harness_scaled(120);
 
     if (state == 0)
         state = harness_seed() | 1;
-    if (n < harness_scaled(120))
+    if (n < (one_by_one < 60 ? one_by_one / 4 : one_by_one))
         return n + 1;
     return n + 1 + harness_random_below(&state, 1 + n / harness_scaled(8));
 }
