@@ -156,6 +156,8 @@ static int hg_latch_node(const struct hg_mutator *m, int wish)
         return wish;
     if (m->node >= 0)
         return m->node;
+    if (heap->options.preferred >= 0)
+        return (int)heap->options.preferred;
     return heap->space.nodes > 1 ? ht_topology_here(heap->topology) : 0;
 }
 

@@ -135,7 +135,7 @@ static uint64_t hg_live_bytes(const hearth_heap *heap)
 }
 
 /* The world stands. */
-static void hg_collect_stopped(hearth_heap *heap, bool all_old, hearth_collection *c)
+static void hg_collect_stopped(hearth_heap *heap, bool all_old, int node, hearth_collection *c)
 {
     bool full = c->kind == HEARTH_GC_FULL;
     uint64_t begin = ht_os_now();
@@ -144,14 +144,13 @@ static void hg_collect_stopped(hearth_heap *heap, bool all_old, hearth_collectio
         hg_verify_report(heap, true);
     heap->marks.set_old = heap->options.generational;
     hg_marks_turn(&heap->marks, full, all_old || !heap->options.generational);
-    int node = heap->space.nodes > 1 ? ht_topology_here(heap->topology) : 0;
     struct hg_worker *worker = hg_trace_begin(heap->trace, full, node, hg_scan_roots);
     hg_scan_all_remembered(heap, worker, full);
     hg_scan_roots(heap, worker);
     uint64_t traced = ht_os_now();
     hg_trace_finish(heap->trace, c);
     uint64_t sweep = ht_os_now();
-    hg_reclaim(heap, full);
+    hg_reclaim(heap, full, node);
     c->live_bytes = hg_live_bytes(heap);
     hg_pacing_after(heap, c, allocated, heap->trace->survived);
     uint64_t end = ht_os_now();
@@ -187,10 +186,15 @@ bool hg_collect(struct hg_mutator *self, hearth_gc_kind kind, bool all_old, hear
     c.stop_ns = ht_os_now() - begin;
     ha_space_hold(&heap->space);
     __atomic_store_n(&heap->collecting, true, __ATOMIC_RELAXED);
-    hg_collect_stopped(heap, all_old, &c);
-    __atomic_store_n(&heap->collecting, false, __ATOMIC_RELAXED);
+    int node = heap->space.nodes > 1 ? ht_topology_here(heap->topology) : 0;
+    hg_observe_worker_begin(heap, 0, node);
+    hg_observe_begin(heap, c.kind);
+    hg_collect_stopped(heap, all_old, node, &c);
     ha_space_release(&heap->space);
     c.pause_ns = ht_os_now() - begin;
+    hg_observe_end(heap, &c);
+    hg_observe_worker_end(heap, 0, node);
+    __atomic_store_n(&heap->collecting, false, __ATOMIC_RELAXED);
     hg_publish(heap, &c);
     hg_log_collection(heap, &c);
     hg_world_resume(heap);

@@ -30,6 +30,9 @@ static hearth_status hg_heap_topology(hearth_heap *heap)
     hearth_status status = ht_topology_create(&heap->topology, &heap->options);
     if (status == HEARTH_OK && (mode == HT_MODE_OFF || mode == HT_MODE_INTERLEAVE))
         ht_topology_merge(heap->topology);
+    if (status == HEARTH_OK && heap->options.preferred >= heap->topology->nodes)
+        status = ht_fail(HEARTH_ENODE, "preferred=%lld: the heap has nodes 0 to %d",
+                         (long long)heap->options.preferred, heap->topology->nodes - 1);
     return status;
 }
 

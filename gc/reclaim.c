@@ -16,6 +16,7 @@ struct hg_sweep {
     hearth_heap *heap;
     uint8_t dead_a, dead_b, gen1;
     uint32_t now_ms;
+    int node; /* the collecting thread's */
 };
 
 /* Account for a swept block and put it into its list; pool->lock is held. */
@@ -104,12 +105,16 @@ static void hg_sweep_help(void *data, int number)
 {
     struct hg_sweep *sweep = data;
     hearth_heap *heap = sweep->heap;
-    int home = number == 0 ? 0 : hg_crew_node(heap->crew, number);
+    int home = number == 0 ? sweep->node : hg_crew_node(heap->crew, number);
+    if (number != 0)
+        hg_observe_worker_begin(heap, number, home);
     for (int i = 0; i < heap->space.nodes; i++) {
         struct ha_pool *pool = heap->space.pool[heap->topology->node[home].order[i]];
         while (hg_sweep_chunk(sweep, pool))
             ;
     }
+    if (number != 0)
+        hg_observe_worker_end(heap, number, home);
 }
 
 static void hg_sweep_full(struct hg_sweep *sweep)
@@ -145,13 +150,14 @@ static void hg_sweep_large(struct hg_sweep *sweep, struct ha_pool *pool, struct 
     }
 }
 
-void hg_reclaim(hearth_heap *heap, bool full)
+void hg_reclaim(hearth_heap *heap, bool full, int node)
 {
     struct hg_sweep sweep = {.heap = heap,
                              .dead_a = heap->marks.gen1_before,
                              .dead_b = full ? heap->marks.old_before : heap->marks.gen1_before,
                              .gen1 = heap->marks.gen1,
-                             .now_ms = ha_space_clock()};
+                             .now_ms = ha_space_clock(),
+                             .node = node};
     for (int n = 0; n < heap->space.nodes; n++) {
         struct ha_pool *pool = heap->space.pool[n];
         pthread_mutex_lock(&pool->lock); /* threads in native sections read statistics */

@@ -4,7 +4,8 @@
 
 #include "gc/heap.h"
 
-/* Sweep what the collection may have freed (young blocks, or everything). World stopped. */
-void hg_reclaim(hearth_heap *heap, bool full);
+/* Sweep what the collection may have freed (young blocks, or everything), from `node`'s pool on. World
+ * stopped. */
+void hg_reclaim(hearth_heap *heap, bool full, int node);
 
 #endif

@@ -62,7 +62,9 @@ typedef void hg_roots_fn(hearth_heap *heap, struct hg_worker *worker);
 struct hg_trace {
     hearth_heap *heap;
     struct hg_mail mail;
-    struct hg_worker *worker[HG_WORKERS_MAX];
+    struct hg_worker
+        *worker[HG_WORKERS_MAX];            /* NULL: never joined; [0]: master of this collection */
+    struct hg_worker *master[HT_MAX_NODES]; /* worker 0, by the node it collects on              */
     const uint8_t *next; /* marks.next                                                */
     hg_roots_fn *roots;  /* to push them again if references were dropped             */
     bool full;

@@ -202,9 +202,11 @@ static void hg_work(struct hg_worker *w)
     }
 }
 
-static struct hg_worker *hg_worker_get(struct hg_trace *trace, int number, int home)
+/* A worker and its stack, in the memory of its home; *at keeps it. */
+static struct hg_worker *hg_worker_get(struct hg_trace *trace, struct hg_worker **at, int number,
+                                       int home)
 {
-    struct hg_worker *w = trace->worker[number];
+    struct hg_worker *w = *at;
     struct ha_windows *windows = trace->heap->space.windows;
     if (w == NULL) {
         w = ha_meta_take(windows, home, sizeof *w);
@@ -220,8 +222,18 @@ static struct hg_worker *hg_worker_get(struct hg_trace *trace, int number, int h
         w->number = number;
         w->home = home;
         hg_worker_visitor(w);
-        trace->worker[number] = w;
+        *at = w;
     }
+    return w;
+}
+
+/* Worker 0 is whichever thread collects: there is one for each node that ever collected, and another
+ * node's where there is no memory. */
+static struct hg_worker *hg_master(struct hg_trace *trace, int node)
+{
+    struct hg_worker *w = hg_worker_get(trace, &trace->master[node], 0, node);
+    for (int n = 0; w == NULL && n < trace->heap->space.nodes; n++)
+        w = trace->master[n];
     return w;
 }
 
@@ -256,11 +268,13 @@ static void hg_help(void *data, int number)
 {
     struct hg_trace *trace = data;
     int home = hg_crew_node(trace->heap->crew, number);
-    struct hg_worker *w = hg_worker_get(trace, number, home);
+    struct hg_worker *w = hg_worker_get(trace, &trace->worker[number], number, home);
     if (w == NULL || !hg_mail_join(&trace->mail)) /* without a stack: the others do it */
         return;
     hg_worker_prepare(w, home, true);
+    hg_observe_worker_begin(trace->heap, number, home);
     hg_work(w);
+    hg_observe_worker_end(trace->heap, number, home);
 }
 
 hearth_status hg_trace_create(struct hg_trace **out, hearth_heap *heap)
@@ -275,7 +289,7 @@ hearth_status hg_trace_create(struct hg_trace **out, hearth_heap *heap)
     bool local = heap->space.nodes > 1 && (mode == HT_MODE_AUTO || mode == HT_MODE_LOCAL);
     hearth_status status =
         hg_mail_init(&trace->mail, heap->space.windows, local ? heap->space.nodes : 1);
-    if (status == HEARTH_OK && hg_worker_get(trace, 0, 0) == NULL)
+    if (status == HEARTH_OK && hg_master(trace, 0) == NULL)
         status = ht_fail(HEARTH_ENOMEM, "no memory for the mark stack");
     if (status != HEARTH_OK) {
         hg_trace_destroy(trace);
@@ -285,19 +299,24 @@ hearth_status hg_trace_create(struct hg_trace **out, hearth_heap *heap)
     return HEARTH_OK;
 }
 
+static void hg_worker_free(struct ha_windows *windows, struct hg_worker *w)
+{
+    if (w == NULL)
+        return;
+    int node = ha_node_of(windows, (uintptr_t)w);
+    ha_meta_give(windows, node, w->stack, HG_STACK * sizeof *w->stack);
+    ha_meta_give(windows, node, w, sizeof *w);
+}
+
 void hg_trace_destroy(struct hg_trace *trace)
 {
     if (trace == NULL)
         return;
     struct ha_windows *windows = trace->heap->space.windows;
-    for (int i = 0; i < HG_WORKERS_MAX; i++) {
-        struct hg_worker *w = trace->worker[i];
-        if (w == NULL)
-            continue;
-        int node = ha_node_of(windows, (uintptr_t)w);
-        ha_meta_give(windows, node, w->stack, HG_STACK * sizeof *w->stack);
-        ha_meta_give(windows, node, w, sizeof *w);
-    }
+    for (int i = 1; i < HG_WORKERS_MAX; i++)
+        hg_worker_free(windows, trace->worker[i]);
+    for (int n = 0; n < HT_MAX_NODES; n++)
+        hg_worker_free(windows, trace->master[n]);
     hg_mail_destroy(&trace->mail);
     ht_os_free(trace);
 }
@@ -313,7 +332,8 @@ struct hg_worker *hg_trace_begin(struct hg_trace *trace, bool full, int node, hg
             trace->worker[i]->joined = false;
     hg_mail_begin(&trace->mail);
     hg_crew_open(trace->heap->crew, hg_help, trace);
-    struct hg_worker *w = trace->worker[0];
+    struct hg_worker *w = hg_master(trace, node);
+    trace->worker[0] = w;
     hg_worker_prepare(w, node, false);
     return w;
 }

@@ -480,6 +480,31 @@ START_TEST(strict_node_is_full)
 }
 END_TEST
 
+/* Option preferred=k: threads allocate there unless they have a node of their own. */
+START_TEST(preferred_node)
+{
+    struct fixture f;
+    hearth_options *set = NULL;
+    hearth_heap *heap = NULL;
+
+    fixture_alone();
+    f.heap = fixture_heap("fake-nodes=3,preferred=2");
+    HARNESS_OK(hearth_attach(f.heap, NULL, &f.mutator));
+    fixture_types(&f);
+    for (int i = 0; i < 5000; i++) {
+        void *object = i % 500 == 0 ? hearth_new_array(f.mutator, f.bytes, 100000)
+                                    : hearth_new(f.mutator, f.node);
+        ck_assert_int_eq(hearth_node_of(f.heap, object), 2);
+    }
+    fixture_close(&f);
+    HARNESS_OK(hearth_options_create(&set));
+    HARNESS_OK(hearth_options_parse(set, "fake-nodes=3,preferred=3"));
+    HARNESS_STATUS_NAMES(hearth_heap_create(&heap, set), HEARTH_ENODE, "preferred=3");
+    HARNESS_STATUS_NAMES(hearth_options_parse(set, "preferred=-2"), HEARTH_EOPTION, "preferred");
+    hearth_options_destroy(set);
+}
+END_TEST
+
 /* The same without `strict` goes on in the other node, and counts what spilled. */
 START_TEST(full_node_spills)
 {
@@ -722,6 +747,7 @@ HARNESS_SUITE(alloc)
     suite_add_tcase(suite, limits);
     tcase_add_test(nodes, strict_node_is_full);
     tcase_add_test(nodes, full_node_spills);
+    tcase_add_test(nodes, preferred_node);
     tcase_add_loop_test(nodes, placed_on_nodes, 0, sizeof place_options / sizeof place_options[0]);
     tcase_add_test(nodes, mutator_of_a_node);
     suite_add_tcase(suite, nodes);

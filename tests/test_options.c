@@ -32,7 +32,7 @@ START_TEST(table_is_complete)
 {
     hearth_options *options = create();
 
-    ck_assert_uint_eq(hearth_option_count(), 20);
+    ck_assert_uint_eq(hearth_option_count(), 21);
     ck_assert_ptr_null(hearth_option_at(hearth_option_count()));
     ck_assert_ptr_null(hearth_option_at(SIZE_MAX));
     for (size_t i = 0; i < hearth_option_count(); i++) {
@@ -58,6 +58,7 @@ START_TEST(defaults_are_those_of_the_contract)
     memset(&options, 0xee, sizeof(options));
     HARNESS_OK(ht_options_defaults(&options, false));
     ck_assert_int_eq(options.fake_nodes, 0);
+    ck_assert_int_eq(options.preferred, -1);
     ck_assert_int_eq(options.policy, HT_POLICY_LOCAL);
     ck_assert_int_eq(options.mode, HT_MODE_AUTO);
     ck_assert_int_eq(options.workers, 0);

@@ -59,6 +59,8 @@ static const struct ht_option ht_option_table[] = {
            "Split the machine into this many pretended nodes; 0 uses the real ones.")
     HT_CHOICE(policy, "policy", "local", "local|strict|off",
               "Memory of a node: local may spill to others, strict never, off is the system's.")
+    HT_INT(preferred, "preferred", "-1", -1, HT_MAX_NODES - 1,
+           "Node that threads without one of their own allocate on; -1: the one they run on.")
     HT_CHOICE(mode, "mode", "auto", "auto|off|interleave|place|local",
               "Nodes: off ignores, interleave spreads, place allocates, local also traces by node.")
     HT_INT(workers, "workers", "0", 0, 256,

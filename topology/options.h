@@ -13,6 +13,7 @@ struct hearth_options {
     /* machine */
     int64_t fake_nodes; /* fake-nodes: 0 = the real ones, else 1..64              */
     int policy;         /* policy: local | strict | off                           */
+    int64_t preferred;  /* preferred: node to allocate on, -1 = where a thread runs */
     int mode;           /* mode: auto | off | interleave | place | local          */
     int64_t workers;    /* workers: 0 = as many as CPUs and work allow, else 1..256 */
     size_t window;      /* window: bytes of address space per node, 0 = auto      */
