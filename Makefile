@@ -84,8 +84,8 @@ ARCHIVE := $(OUT)/libhearth.a
 SHARED := $(OUT)/libhearth.so
 RUNNER := $(OUT)/tests/check_hearth
 
-.PHONY: help all deps deps-valgrind run check check-runner check-headers check-symbols check-embed \
-        check-debug check-asan check-ubsan check-tsan check-valgrind bench-programs bench \
+.PHONY: help all deps deps-valgrind run check check-runner check-side check-headers check-symbols \
+        check-embed check-debug check-asan check-ubsan check-tsan check-valgrind bench-programs bench \
         bench-quick format format-check lint clean FORCE
 
 all: $(ARCHIVE) $(SHARED) $(PROGRAMS) ## build libhearth.a, libhearth.so and the programs
@@ -202,6 +202,8 @@ VALGRIND := valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-
 # Under memcheck: all suites but those that take minutes there, or start programs of their own.
 VALGRIND_SKIP := bench hearth_info pacing readme trace trace_work walk
 VALGRIND_SUITES ?= $(SUITES)
+# Those that take longest, to begin with.
+LONG_SUITES := faults oracle mailbox trace_work crew pool
 
 # The documents' programs are linked with this build's archive, where plain cc can.
 readme_release := HEARTH_BUILD_DIR=build
@@ -212,6 +214,13 @@ check: check-headers check-symbols check-embed $(RUNNER) ## run all tests
 
 check-runner: $(RUNNER) ## run only the test suites (SUITES="a b" for some)
 	@env $(env_$(BUILD)) $(RUNNER) $(SUITES)
+
+# The same, suites side by side; WRAP="command..." runs each under a command, SKIP="a b" leaves some out.
+check-side: $(RUNNER)
+	@suites='$(SUITES)'; \
+	test -n "$$suites" || suites=$$({ printf '%s\n' $(LONG_SUITES); $(RUNNER) --list; } | \
+	    awk '!seen[$$0]++' | grep -vxF $(addprefix -e ,$(SKIP) -)); \
+	env $(env_$(or $(CHECKER),$(BUILD))) tests/side_by_side.sh $(OUT)/tests/check.log $$suites -- $(WRAP) $(RUNNER)
 
 check-headers: | deps ## every public header compiles alone, as C11 and as C++17
 	$(say) HEADERS include/
@@ -258,20 +267,17 @@ check-debug: ## run all tests in a debug build
 	@$(MAKE) BUILD=debug check
 
 check-asan: ## run the suites with AddressSanitizer and LeakSanitizer
-	@$(MAKE) BUILD=asan check-runner
+	@$(MAKE) BUILD=asan check-side
 
 check-ubsan: ## run the suites with UndefinedBehaviorSanitizer
-	@$(MAKE) BUILD=ubsan check-runner
+	@$(MAKE) BUILD=ubsan check-side
 
 check-tsan: ## run the suites with ThreadSanitizer
-	@$(MAKE) BUILD=tsan check-runner
+	@$(MAKE) BUILD=tsan check-side
 
 check-valgrind: deps-valgrind ## run the suites under valgrind memcheck (VALGRIND_SUITES="a b")
-	@$(MAKE) BUILD=debug build/debug/tests/check_hearth
-	@suites='$(VALGRIND_SUITES)'; \
-	test -n "$$suites" || suites=$$(build/debug/tests/check_hearth --list | grep -vxF \
-	    $(VALGRIND_SKIP:%=-e %)); \
-	env $(env_valgrind) $(VALGRIND) build/debug/tests/check_hearth $$suites
+	@$(MAKE) BUILD=debug CHECKER=valgrind WRAP='$(VALGRIND)' SKIP='$(VALGRIND_SKIP)' \
+	    SUITES='$(VALGRIND_SUITES)' check-side
 
 # ------------------------------------------------------------------------------------ benchmarks
 # Program = bench/<workload>.c with the adapter of one memory system. An adapter is <name>.h and,
