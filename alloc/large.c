@@ -8,10 +8,11 @@
 #include <string.h>
 
 /* Blocks of one chunk. */
-static struct ha_block *ha_take_adjacent(struct ha_pool *pool, size_t payload, size_t blocks)
+static struct ha_block *ha_take_adjacent(struct ha_pool *pool, size_t payload, size_t blocks,
+                                         enum ha_grow grow)
 {
     bool zero;
-    struct ha_block *block = ha_pool_adjacent(pool, blocks, true, &zero);
+    struct ha_block *block = ha_pool_adjacent(pool, blocks, grow, &zero);
     if (block == NULL)
         return NULL;
     if (!zero)
@@ -22,11 +23,14 @@ static struct ha_block *ha_take_adjacent(struct ha_pool *pool, size_t payload, s
 }
 
 /* Chunks of its own: head, payload, card table. At least two: less fits into the blocks of one. */
-static struct ha_block *ha_take_span(struct ha_pool *pool, size_t payload, size_t blocks)
+static struct ha_block *ha_take_span(struct ha_pool *pool, size_t payload, size_t blocks,
+                                     enum ha_grow grow)
 {
     size_t cards = payload / HEARTH_GRANULE + 1;
     size_t bytes = (size_t)HA_HEAD_BLOCKS * HA_BLOCK + HEARTH_GRANULE + payload + cards;
     size_t chunks = (bytes + HA_CHUNK - 1) >> HA_CHUNK_SHIFT;
+    if (!ha_pool_room(pool, bytes, grow))
+        return NULL;
     struct ha_chunk *chunk = ha_chunk_take(pool->windows, pool->node, chunks, pool->owner);
     if (chunk == NULL && ha_pool_trim(pool) != 0)
         chunk = ha_chunk_take(pool->windows, pool->node, chunks, pool->owner);
@@ -62,6 +66,25 @@ static uintptr_t ha_large_list(struct ha_pool *pool, struct ha_block *block, siz
     return ha_large_object(block);
 }
 
+/* Of the pool that is the i-th nearest. */
+static uintptr_t ha_large_from(struct ha_space *space, int node, int i, size_t payload,
+                               unsigned kind, enum ha_grow grow)
+{
+    size_t blocks = ha_large_blocks(payload);
+    struct ha_pool *pool = space->pool[space->topology->node[node].order[i]];
+    struct ha_block *block = payload <= HA_ADJACENT_MAX
+                                 ? ha_take_adjacent(pool, payload, blocks, grow)
+                                 : ha_take_span(pool, payload, blocks, grow);
+    if (block == NULL)
+        return 0;
+    if (i > 0) {
+        __atomic_fetch_add(&space->spilled, blocks, __ATOMIC_RELAXED);
+        __atomic_fetch_add(&pool->spilled_in, blocks, __ATOMIC_RELAXED);
+    }
+    return ha_large_list(pool, block, payload, kind);
+}
+
+/* Where all nodes are full the system decides. */
 uintptr_t ha_large_take(struct ha_space *space, int node, size_t payload, unsigned kind,
                         enum ha_refusal *why)
 {
@@ -70,26 +93,16 @@ uintptr_t ha_large_take(struct ha_space *space, int node, size_t payload, unsign
         *why = HA_OVER_BUDGET;
         return 0;
     }
-    const struct ht_node *home = &space->topology->node[node];
-    for (int i = 0; i < space->nodes; i++) {
-        struct ha_pool *pool = space->pool[home->order[i]];
-        struct ha_block *block = payload <= HA_ADJACENT_MAX
-                                     ? ha_take_adjacent(pool, payload, blocks)
-                                     : ha_take_span(pool, payload, blocks);
-        if (block != NULL) {
-            if (i > 0) {
-                __atomic_fetch_add(&space->spilled, blocks, __ATOMIC_RELAXED);
-                __atomic_fetch_add(&pool->spilled_in, blocks, __ATOMIC_RELAXED);
-            }
-            *why = HA_GRANTED;
-            return ha_large_list(pool, block, payload, kind);
-        }
-        if (space->strict)
-            break;
-    }
-    ha_space_refund(space, blocks);
-    *why = HA_NO_MEMORY;
-    return 0;
+    int nodes = space->strict ? 1 : space->nodes;
+    uintptr_t object = 0;
+    for (int i = 0; i < nodes && object == 0; i++)
+        object = ha_large_from(space, node, i, payload, kind, HA_GROW_ROOM);
+    for (int i = 0; i < nodes && object == 0 && !space->strict && space->nodes > 1; i++)
+        object = ha_large_from(space, node, i, payload, kind, HA_GROW_ANYHOW);
+    *why = object != 0 ? HA_GRANTED : HA_NO_MEMORY;
+    if (object == 0)
+        ha_space_refund(space, blocks);
+    return object;
 }
 
 void ha_large_give(struct ha_space *space, struct ha_pool *pool, struct ha_block *block,

@@ -11,6 +11,7 @@
 
 #include "alloc/meta.h"
 #include "alloc/space.h"
+#include "alloc/window_state.h"
 #include "topology/error.h"
 #include "topology/os.h"
 
@@ -52,6 +53,18 @@ void ha_list_remove(struct ha_list *list, struct ha_block *block)
     list->count--;
 }
 
+/* Nodes that cannot be told from each other, or are not bound, are not asked for room. */
+static int ha_room_node(const struct ha_windows *windows, int node)
+{
+    const struct ha_layout *layout = &windows->state->layout;
+    if (!windows->bound || windows->nodes == 1)
+        return -1;
+    for (int n = 0; n < windows->nodes; n++)
+        if (n != node && layout->os_node[n] == layout->os_node[node])
+            return -1;
+    return layout->os_node[node];
+}
+
 struct ha_pool *ha_pool_create(struct ha_windows *windows, int node, void *owner)
 {
     struct ha_pool *pool = ha_meta_take(windows, node, sizeof *pool);
@@ -67,6 +80,7 @@ struct ha_pool *ha_pool_create(struct ha_windows *windows, int node, void *owner
     pool->node = node;
     pool->owner = owner;
     ha_classes_init(&pool->classes);
+    ha_room_init(&pool->room, ha_room_node(windows, node));
     return pool;
 }
 
@@ -156,11 +170,29 @@ static void ha_free_unlink(struct ha_pool *pool, struct ha_block *block)
     chunk->cold_mask &= ~bit;
 }
 
-struct ha_block *ha_pool_fresh(struct ha_pool *pool, unsigned run, bool grow)
+/* pool->lock is held. */
+static bool ha_has_room(struct ha_pool *pool, size_t bytes, enum ha_grow grow)
+{
+    return pool->room.os_node < 0 || grow == HA_GROW_ANYHOW ||
+           ha_room_take(&pool->room, bytes, ha_space_clock());
+}
+
+bool ha_pool_room(struct ha_pool *pool, size_t bytes, enum ha_grow grow)
+{
+    pthread_mutex_lock(&pool->lock);
+    bool room = ha_has_room(pool, bytes, grow);
+    pthread_mutex_unlock(&pool->lock);
+    return room;
+}
+
+struct ha_block *ha_pool_fresh(struct ha_pool *pool, unsigned run, enum ha_grow grow)
 {
     for (;;) {
         pthread_mutex_lock(&pool->lock);
         struct ha_block *block = pool->free.head != NULL ? pool->free.head : pool->cold.head;
+        bool full = block != NULL && block->state == HA_COLD && !ha_has_room(pool, HA_BLOCK, grow);
+        if (full)
+            block = NULL;
         if (block != NULL) {
             ha_free_unlink(pool, block);
             block->stamp = block->state == HA_COLD; /* CURRENT: 1 if its memory is zero */
@@ -170,7 +202,7 @@ struct ha_block *ha_pool_fresh(struct ha_pool *pool, unsigned run, bool grow)
             ha_pool_add_young(pool, block);
         }
         pthread_mutex_unlock(&pool->lock);
-        if (block != NULL || !grow || !ha_pool_grow(pool))
+        if (block != NULL || full || grow == HA_GROW_NEVER || !ha_pool_grow(pool))
             return block;
     }
 }
@@ -187,12 +219,18 @@ static int ha_find_run(uint64_t mask, size_t count)
     return mask == 0 ? -1 : __builtin_ctzll(mask);
 }
 
-static struct ha_block *ha_adjacent_locked(struct ha_pool *pool, size_t count, bool *zero)
+static struct ha_block *ha_adjacent_locked(struct ha_pool *pool, size_t count, enum ha_grow grow,
+                                           bool *zero, bool *full)
 {
     for (struct ha_chunk *chunk = pool->chunks; chunk != NULL; chunk = chunk->next) {
         int first = ha_find_run(chunk->free_mask, count);
         if (first < 0)
             continue;
+        uint64_t run = (((uint64_t)1 << (count - 1)) * 2 - 1) << first;
+        size_t cold = (size_t)__builtin_popcountll(chunk->cold_mask & run);
+        *full = cold != 0 && !ha_has_room(pool, cold * HA_BLOCK, grow);
+        if (*full)
+            return NULL;
         *zero = true;
         for (size_t i = 0; i < count; i++) {
             struct ha_block *block = ha_block_at(chunk, (unsigned)first + (unsigned)i);
@@ -207,13 +245,14 @@ static struct ha_block *ha_adjacent_locked(struct ha_pool *pool, size_t count, b
     return NULL;
 }
 
-struct ha_block *ha_pool_adjacent(struct ha_pool *pool, size_t count, bool grow, bool *zero)
+struct ha_block *ha_pool_adjacent(struct ha_pool *pool, size_t count, enum ha_grow grow, bool *zero)
 {
+    bool full = false;
     for (;;) {
         pthread_mutex_lock(&pool->lock);
-        struct ha_block *block = ha_adjacent_locked(pool, count, zero);
+        struct ha_block *block = ha_adjacent_locked(pool, count, grow, zero, &full);
         pthread_mutex_unlock(&pool->lock);
-        if (block != NULL || !grow || !ha_pool_grow(pool))
+        if (block != NULL || full || grow == HA_GROW_NEVER || !ha_pool_grow(pool))
             return block;
     }
 }

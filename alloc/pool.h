@@ -10,9 +10,14 @@
 #include <pthread.h>
 
 #include "alloc/block.h"
+#include "alloc/room.h"
 
 /* Buckets of partly free blocks, by the share of their cells that is free. */
 enum { HA_BUCKET_HALF, HA_BUCKET_QUARTER, HA_BUCKET_TENTH, HA_BUCKETS };
+
+/* How far a pool may go for blocks whose memory is not resident: nowhere but to those it has the address
+ * space for; to the window for more; and the same if its node seems to be full. */
+enum ha_grow { HA_GROW_NEVER, HA_GROW_ROOM, HA_GROW_ANYHOW };
 
 struct ha_list {
     struct ha_block *head, *tail;
@@ -37,6 +42,7 @@ struct ha_pool {
     size_t used;          /* blocks in use, large objects in blocks included         */
     size_t partial_bytes; /* free bytes in the half and quarter buckets              */
     size_t large_bytes;   /* payload of large objects                                */
+    struct ha_room room;  /* what its node has left                                  */
     uint32_t refused_ms;  /* clock when the window had no chunk, 0: it had (atomic)  */
     /* statistics */
     uint64_t allocated_bytes;          /* objects in blocks given back, large ones (atomic)       */
@@ -57,12 +63,15 @@ void ha_pool_destroy(struct ha_pool *pool);
 
 /* A partly free block from the buckets `first` .. `last`, NULL if there is none. */
 struct ha_block *ha_pool_reuse(struct ha_pool *pool, unsigned run, unsigned first, unsigned last);
-/* A free block made ready for the run; NULL if the pool has none and `grow` is false or fails. The
- * caller has charged the budget. */
-struct ha_block *ha_pool_fresh(struct ha_pool *pool, unsigned run, bool grow);
+/* A free block made ready for the run; NULL if there is none as far as `grow` goes, or the node has no
+ * memory for one that is not resident. The caller has charged the budget. */
+struct ha_block *ha_pool_fresh(struct ha_pool *pool, unsigned run, enum ha_grow grow);
 /* `count` <= HA_DATA_BLOCKS adjacent free blocks of one chunk; state of the first LARGE, of the others
  * TAIL. *zero tells whether their memory is known to be zero. */
-struct ha_block *ha_pool_adjacent(struct ha_pool *pool, size_t count, bool grow, bool *zero);
+struct ha_block *ha_pool_adjacent(struct ha_pool *pool, size_t count, enum ha_grow grow,
+                                  bool *zero);
+/* May the pool touch `bytes` more of its node's memory? */
+bool ha_pool_room(struct ha_pool *pool, size_t bytes, enum ha_grow grow);
 
 /* Collector only (world stopped, pool->lock held by the worker): a swept block back into its list. */
 void ha_pool_sort(struct ha_pool *pool, struct ha_block *block);

@@ -101,7 +101,7 @@ static bool ha_is_barren(const struct ha_pool *pool)
 
 /* A free block, charged already, of the pool that is the i-th nearest. */
 static struct ha_block *ha_take_fresh(struct ha_space *space, int node, int i, unsigned run,
-                                      bool grow)
+                                      enum ha_grow grow)
 {
     struct ha_pool *pool = space->pool[space->topology->node[node].order[i]];
     struct ha_block *block = ha_pool_fresh(pool, run, grow);
@@ -113,7 +113,7 @@ static struct ha_block *ha_take_fresh(struct ha_space *space, int node, int i, u
 }
 
 /* The same of the nearest pool but its own that has one, unless strict. `barren`: the own one was not
- * allowed to grow; nobody gives up before all were. */
+ * allowed to grow; nobody gives up before all were. Where all nodes are full the system decides. */
 static struct ha_block *ha_take_elsewhere(struct ha_space *space, int node, unsigned run,
                                           bool barren)
 {
@@ -122,10 +122,12 @@ static struct ha_block *ha_take_elsewhere(struct ha_space *space, int node, unsi
     for (int i = 1; i < space->nodes && !space->strict && block == NULL; i++) {
         barren = ha_is_barren(space->pool[space->topology->node[node].order[i]]);
         later |= (uint64_t)barren << i;
-        block = ha_take_fresh(space, node, i, run, !barren);
+        block = ha_take_fresh(space, node, i, run, barren ? HA_GROW_NEVER : HA_GROW_ROOM);
     }
     for (; block == NULL && later != 0; later &= later - 1)
-        block = ha_take_fresh(space, node, __builtin_ctzll(later), run, true);
+        block = ha_take_fresh(space, node, __builtin_ctzll(later), run, HA_GROW_ROOM);
+    for (int i = 0; i < space->nodes && !space->strict && block == NULL; i++)
+        block = ha_take_fresh(space, node, i, run, HA_GROW_ANYHOW);
     return block;
 }
 
@@ -155,7 +157,7 @@ struct ha_block *ha_space_take(struct ha_space *space, int node, unsigned run,
         return block;
     bool charged = ha_space_charge(space, 1), barren = charged && ha_is_barren(pool);
     if (charged)
-        block = ha_take_fresh(space, node, 0, run, !barren);
+        block = ha_take_fresh(space, node, 0, run, barren ? HA_GROW_NEVER : HA_GROW_ROOM);
     if (block != NULL)
         return block;
     block = ha_pool_reuse(pool, run, HA_BUCKET_QUARTER, HA_BUCKET_QUARTER);

@@ -20,7 +20,7 @@ static inline void check_pool(struct ha_pool *pool)
 
 static inline struct ha_block *fresh(struct ha_pool *pool, unsigned run)
 {
-    struct ha_block *block = ha_pool_fresh(pool, run, true);
+    struct ha_block *block = ha_pool_fresh(pool, run, HA_GROW_ROOM);
 
     EXPECT(block != NULL);
     EXPECT(block->state == HA_CURRENT && block->size_class == run / 2 && block->young);

@@ -24,7 +24,7 @@ static struct fixture_heap *open_heap(int nodes, size_t release_after)
 static void take_blocks(struct ha_pool *pool, struct ha_block **block, int count)
 {
     for (int i = 0; i < count; i++) {
-        block[i] = ha_pool_fresh(pool, 10, true);
+        block[i] = ha_pool_fresh(pool, 10, HA_GROW_ROOM);
         ck_assert_ptr_nonnull(block[i]);
         memset(ha_block_start(block[i]), DIRT, HA_BLOCK);
     }
@@ -148,7 +148,7 @@ START_TEST(many)
     check_pool(pool);
     ck_assert_uint_eq(pool->chunk_count, 5);
     struct ha_block *again;
-    while ((again = ha_pool_fresh(pool, 0, false)) != NULL) {
+    while ((again = ha_pool_fresh(pool, 0, HA_GROW_NEVER)) != NULL) {
         EXPECT(again->stamp == 1);
         fixture_zero(ha_block_start(again), HA_BLOCK);
         cold++;
@@ -189,7 +189,7 @@ START_TEST(whole_chunks)
     ck_assert_uint_eq(pool->chunk_count + pool->cold.count + pool->free.count, 0);
     check_pool(pool);
     /* address space that was given back is zero, headers and metadata included */
-    struct ha_block *again = ha_pool_fresh(pool, 10, true);
+    struct ha_block *again = ha_pool_fresh(pool, 10, HA_GROW_ROOM);
     ck_assert_ptr_nonnull(again);
     fixture_zero(ha_block_meta(again), HA_BLOCK_GRANULES);
     fixture_zero(ha_block_start(again), HA_BLOCK);
@@ -347,8 +347,8 @@ static void *use_blocks(void *data)
 
             count[at] = 1 + (harness_random_below(&u->random, 8) == 0) *
                                 harness_random_below(&u->random, 12);
-            held[at] = count[at] == 1 ? ha_pool_fresh(u->pool, 10, true)
-                                      : ha_pool_adjacent(u->pool, count[at], true, &zero);
+            held[at] = count[at] == 1 ? ha_pool_fresh(u->pool, 10, HA_GROW_ROOM)
+                                      : ha_pool_adjacent(u->pool, count[at], HA_GROW_ROOM, &zero);
             EXPECT(held[at] != NULL);
             if (zero || (count[at] == 1 && held[at]->stamp))
                 fixture_zero(ha_block_start(held[at]), count[at] * HA_BLOCK);
@@ -495,7 +495,7 @@ START_TEST(trim)
     ck_assert_uint_eq(pool->chunk_count + pool->free.count + pool->cold.count, 0);
     check_pool(pool);
     HARNESS_OK(ha_windows_check(pool->windows));
-    ck_assert_ptr_nonnull(ha_pool_fresh(pool, 0, true));
+    ck_assert_ptr_nonnull(ha_pool_fresh(pool, 0, HA_GROW_ROOM));
     check_pool(pool);
 }
 END_TEST

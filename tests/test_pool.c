@@ -61,7 +61,7 @@ START_TEST(new_pool)
         ck_assert_int_eq(ha_node_of(pool->windows, (uintptr_t)pool), n);
         ck_assert_uint_eq((uintptr_t)pool % 64, 0);
         ck_assert_uint_eq(pool->chunk_count + pool->used + pool->free.count + pool->cold.count, 0);
-        ck_assert_ptr_null(ha_pool_fresh(pool, 0, false));
+        ck_assert_ptr_null(ha_pool_fresh(pool, 0, HA_GROW_NEVER));
         ck_assert_ptr_null(ha_pool_reuse(pool, 0, HA_BUCKET_HALF, HA_BUCKET_TENTH));
         check_pool(pool);
     }
@@ -85,7 +85,7 @@ START_TEST(fresh_blocks)
         ck_assert_ptr_eq(pool->young, block);
         check_pool(pool);
     }
-    ck_assert_ptr_null(ha_pool_fresh(pool, 0, false));
+    ck_assert_ptr_null(ha_pool_fresh(pool, 0, HA_GROW_NEVER));
 }
 END_TEST
 
@@ -255,7 +255,7 @@ static void take_adjacent(struct ha_pool *pool, uint64_t mask, size_t count)
     uint64_t taken = 0, cold = chunk->cold_mask;
     size_t used = pool->used;
     bool zero = false, all_cold = true;
-    struct ha_block *block = ha_pool_adjacent(pool, count, false, &zero);
+    struct ha_block *block = ha_pool_adjacent(pool, count, HA_GROW_NEVER, &zero);
 
     EXPECT((block == NULL) == (expected < 0));
     if (block == NULL) {
@@ -336,19 +336,19 @@ START_TEST(adjacent_grows)
     struct ha_block *a, *b, *c;
     bool zero = false;
 
-    ck_assert_ptr_null(ha_pool_adjacent(pool, 1, false, &zero));
-    a = ha_pool_adjacent(pool, 31, true, &zero);
+    ck_assert_ptr_null(ha_pool_adjacent(pool, 1, HA_GROW_NEVER, &zero));
+    a = ha_pool_adjacent(pool, 31, HA_GROW_ROOM, &zero);
     ck_assert(zero);
-    b = ha_pool_adjacent(pool, 30, true, &zero);
+    b = ha_pool_adjacent(pool, 30, HA_GROW_ROOM, &zero);
     ck_assert_uint_eq(pool->chunk_count, 2);
     ck_assert_ptr_ne(ha_chunk_of(a), ha_chunk_of(b));
-    c = ha_pool_adjacent(pool, 29, true, &zero);
+    c = ha_pool_adjacent(pool, 29, HA_GROW_ROOM, &zero);
     ck_assert_uint_eq(pool->chunk_count, 2);
-    ck_assert_ptr_eq(ha_pool_adjacent(pool, HA_DATA_BLOCKS, false, &zero), NULL);
+    ck_assert_ptr_eq(ha_pool_adjacent(pool, HA_DATA_BLOCKS, HA_GROW_NEVER, &zero), NULL);
     ha_pool_free(pool, b, 30, 7);
     if (ha_chunk_of(c) == ha_chunk_of(b))
         ha_pool_free(pool, c, 29, 7);
-    b = ha_pool_adjacent(pool, HA_DATA_BLOCKS, false, &zero);
+    b = ha_pool_adjacent(pool, HA_DATA_BLOCKS, HA_GROW_NEVER, &zero);
     ck_assert_ptr_nonnull(b);
     ck_assert(!zero);
     ck_assert_uint_eq(ha_block_number(b), HA_HEAD_BLOCKS);
@@ -392,7 +392,7 @@ static void *take_some(void *data)
                            : 1 + harness_random_below(&t->random, HA_DATA_BLOCKS / 2);
         t->block[at] = t->count[at] == 1
                            ? fresh(t->pool, (unsigned)harness_random_below(&t->random, 124))
-                           : ha_pool_adjacent(t->pool, t->count[at], true, &zero);
+                           : ha_pool_adjacent(t->pool, t->count[at], HA_GROW_ROOM, &zero);
         EXPECT(t->block[at] != NULL);
         for (size_t b = 0; b < t->count[at]; b++)
             *(void **)(void *)ha_block_start(t->block[at] + b) = t;
@@ -435,18 +435,18 @@ START_TEST(no_chunks)
     bool zero;
     size_t n = 0;
 
-    while ((block = ha_pool_fresh(pool, 0, true)) != NULL) {
+    while ((block = ha_pool_fresh(pool, 0, HA_GROW_ROOM)) != NULL) {
         last = block;
         n++;
     }
     ck_assert_uint_ge(n, 7 * CHUNK_ALL);
     ck_assert_uint_eq(pool->used, n);
     ck_assert_uint_eq(pool->chunk_count * CHUNK_ALL, n);
-    ck_assert_ptr_null(ha_pool_adjacent(pool, 1, true, &zero));
+    ck_assert_ptr_null(ha_pool_adjacent(pool, 1, HA_GROW_ROOM, &zero));
     check_pool(pool);
     give(pool, last, 1);
-    ck_assert_ptr_eq(ha_pool_adjacent(pool, 1, true, &zero), last);
-    ck_assert_ptr_null(ha_pool_fresh(pool, 0, true));
+    ck_assert_ptr_eq(ha_pool_adjacent(pool, 1, HA_GROW_ROOM, &zero), last);
+    ck_assert_ptr_null(ha_pool_fresh(pool, 0, HA_GROW_ROOM));
     ck_assert_uint_eq(pool->used, n);
 }
 END_TEST

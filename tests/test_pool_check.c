@@ -21,7 +21,7 @@ static struct ha_pool *rich_pool(void)
         EXPECT(ha_large_take(&heap->space, 0, 200000, HA_SCAN, &why) != 0);
         EXPECT(ha_large_take(&heap->space, 0, HA_ADJACENT_MAX + 1, HA_LEAF, &why) != 0);
     }
-    give(pool, ha_pool_adjacent(pool, 5, true, &zero), 5);
+    give(pool, ha_pool_adjacent(pool, 5, HA_GROW_ROOM, &zero), 5);
     check_pool(pool);
     return pool;
 }

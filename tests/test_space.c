@@ -268,7 +268,7 @@ static struct ha_block *put_partial(struct ha_space *space, int node, unsigned r
                                     unsigned percent)
 {
     struct ha_pool *pool = space->pool[node];
-    struct ha_block *block = ha_pool_fresh(pool, run, true);
+    struct ha_block *block = ha_pool_fresh(pool, run, HA_GROW_ROOM);
 
     EXPECT(block != NULL && ha_space_charge(space, 1));
     EXPECT(pool->young == block);
@@ -425,7 +425,7 @@ START_TEST(near_before_far)
     enum ha_refusal why;
     size_t n = 0;
 
-    while (ha_pool_fresh(space->pool[1], 30, true) != NULL) {
+    while (ha_pool_fresh(space->pool[1], 30, HA_GROW_ROOM) != NULL) {
         EXPECT(ha_space_charge(space, 1));
         n++;
     }

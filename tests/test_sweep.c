@@ -8,7 +8,7 @@ enum { DIRT = 0xa5, POISON = 0xfb };
 /* A block of the run in the hands of the test. */
 static struct ha_block *new_block(struct ha_pool *pool, unsigned run)
 {
-    struct ha_block *block = ha_pool_fresh(pool, run, true);
+    struct ha_block *block = ha_pool_fresh(pool, run, HA_GROW_ROOM);
 
     EXPECT(block != NULL);
     block->state = HA_FULL;

@@ -8,9 +8,11 @@
 #define _GNU_SOURCE 1
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <numaif.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -123,6 +125,31 @@ bool ht_os_advise(void *address, size_t bytes, int advice)
 bool ht_os_residency(void **pages, int *status, size_t count)
 {
     return count == 0 || move_pages(0, count, pages, NULL, status, 0) >= 0;
+}
+
+/* The value of a line "Node N <name>: <kB> kB", in bytes; 0 if there is none. */
+static size_t ht_meminfo(const char *text, const char *name)
+{
+    const char *line = strstr(text, name);
+    return line != NULL ? (size_t)strtoull(line + strlen(name), NULL, 10) << 10 : 0;
+}
+
+bool ht_os_node_memory(const char *directory, int os_node, size_t *total, size_t *available)
+{
+    char path[256], text[4096];
+    snprintf(path, sizeof(path), "%s/node%d/meminfo", directory, os_node);
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0)
+        return false;
+    ssize_t length = read(file, text, sizeof(text) - 1);
+    close(file);
+    if (length <= 0)
+        return false;
+    text[length] = '\0';
+    *total = ht_meminfo(text, " MemTotal:");
+    *available = ht_meminfo(text, " MemFree:") + ht_meminfo(text, " Active(file):") +
+                 ht_meminfo(text, " Inactive(file):");
+    return *total != 0;
 }
 
 void *ht_os_alloc(size_t bytes)

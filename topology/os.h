@@ -48,6 +48,10 @@ bool ht_os_advise(void *address, size_t bytes, int advice);
  * untouched page gives a negative errno. Queries only; nothing is faulted in or moved. */
 bool ht_os_residency(void **pages, int *status, size_t count);
 
+/* Memory of a node in bytes: all of it, and what is free or holds cached files. `directory` has a folder
+ * node<os_node> with the kernel's file meminfo. */
+bool ht_os_node_memory(const char *directory, int os_node, size_t *total, size_t *available);
+
 void *ht_os_alloc(size_t bytes); /* zeroed                     */
 void *ht_os_realloc(void *block, size_t bytes);
 void ht_os_free(void *block);

@@ -1,0 +1,27 @@
+/* alloc/room.h - has a memory node room left? Asked before memory is touched for the first time.
+ *
+ * A full node shows only when a page is touched: a preferring policy then takes the page from another node
+ * and tells nobody, a strict one ends in the kernel's out-of-memory killer. So a pool asks what
+ * the node has left and takes its blocks elsewhere, or fails cleanly, while that can be chosen. The
+ * answer is bought in pieces: one look at the system's figures allows up to 32 MiB.
+ * Lock: the owner's (pool->lock). */
+#ifndef HEARTH_ALLOC_ROOM_H
+#define HEARTH_ALLOC_ROOM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct ha_room {
+    int os_node;           /* system number of the node; -1: not asked                */
+    const char *directory; /* with a folder per node; tests have their own             */
+    size_t credit;         /* bytes that may be touched before it is asked again       */
+    uint32_t refused_ms;   /* when it was full, 0: it was not                           */
+};
+
+/* Not asked about a node below 0. */
+void ha_room_init(struct ha_room *room, int os_node);
+/* True if `bytes` more may be touched, which are then taken off the credit. `now_ms`: ha_space_clock. */
+bool ha_room_take(struct ha_room *room, size_t bytes, uint32_t now_ms);
+
+#endif

@@ -1,0 +1,224 @@
+/* tests/test_room.c - nodes that are full by the system's figures: spill by distance, strict, all full. */
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tests/space_fixture.h"
+#include "topology/os.h"
+
+static char directory[] = "/tmp/hearth-test-XXXXXX";
+
+static void node_path(int node, const char *file, char *path, size_t size)
+{
+    snprintf(path, size, "%s/node%d%s", directory, node, file);
+}
+
+/* What the system says of a node, in MiB; as the kernel writes it. */
+static void node_memory(int node, int total, int unused, int files)
+{
+    char path[256];
+
+    if (strstr(directory, "XXXXXX") != NULL)
+        ck_assert_ptr_nonnull(mkdtemp(directory));
+    node_path(node, "", path, sizeof path);
+    mkdir(path, 0700);
+    node_path(node, "/meminfo", path, sizeof path);
+    FILE *file = fopen(path, "w");
+    ck_assert_ptr_nonnull(file);
+    fprintf(file,
+            "Node %d MemTotal:       %d kB\nNode %d MemFree:        %d kB\n"
+            "Node %d MemUsed:        1 kB\nNode %d Active:         777777 kB\n"
+            "Node %d Active(anon):   888888 kB\nNode %d Active(file):   %d kB\n"
+            "Node %d Inactive(file): %d kB\n",
+            node, total << 10, node, unused << 10, node, node, node, node, files << 9, node,
+            files << 9);
+    fclose(file);
+}
+
+static void node_gone(int node)
+{
+    char path[256];
+
+    node_path(node, "/meminfo", path, sizeof path);
+    unlink(path);
+    node_path(node, "", path, sizeof path);
+    rmdir(path);
+    rmdir(directory);
+}
+
+START_TEST(figures)
+{
+    size_t total, available;
+
+    node_memory(3, 1000, 300, 40);
+    ck_assert(ht_os_node_memory(directory, 3, &total, &available));
+    ck_assert_uint_eq(total, (size_t)1000 << 20);
+    ck_assert_uint_eq(available, (size_t)340 << 20);
+    ck_assert(!ht_os_node_memory(directory, 4, &total, &available));
+    node_gone(3);
+    ck_assert(ht_os_node_memory("/sys/devices/system/node", 0, &total, &available));
+    ck_assert_uint_gt(total, available);
+    ck_assert_uint_gt(available, 1 << 20);
+}
+END_TEST
+
+/* All of what is free may be taken but the reserve, in any order of sizes. */
+START_TEST(credit)
+{
+    struct ha_room room;
+    size_t taken = 0;
+    int unused = 200;
+
+    ha_room_init(&room, 1);
+    room.directory = directory;
+    node_memory(1, 6400, unused, 0); /* a 64th: 100 MiB stay */
+    uint64_t random = harness_seed();
+    for (;;) {
+        size_t bytes = (1 + harness_random_below(&random, 64)) << 16;
+        if (!ha_room_take(&room, bytes, 1000))
+            break;
+        taken += bytes;
+        node_memory(1, 6400, unused - (int)(taken >> 20), 0);
+    }
+    ck_assert_uint_ge(taken, (size_t)95 << 20);
+    ck_assert_uint_le(taken, (size_t)100 << 20);
+    node_memory(1, 6400, 200, 0); /* room again: seen after a while */
+    ck_assert(!ha_room_take(&room, 65536, 1009));
+    ck_assert(ha_room_take(&room, 65536, 1010));
+    ck_assert_uint_le(room.credit, 32 << 20);
+    node_gone(1);
+    room.credit = 0;
+    ck_assert(ha_room_take(&room, (size_t)1 << 40, 1011)); /* it does not tell: never asked again */
+    ck_assert_int_eq(room.os_node, -1);
+}
+END_TEST
+
+/* Three nodes in a row whose figures the test writes. */
+static struct ha_space *open_three(bool strict)
+{
+    struct fixture_heap *heap = fixture_plan(3);
+
+    heap->options.policy = strict ? HT_POLICY_STRICT : HT_POLICY_LOCAL;
+    HARNESS_OK(fixture_space_try(heap, 1000000));
+    for (int n = 0; n < 3; n++) {
+        ha_room_init(&heap->space.pool[n]->room, n);
+        heap->space.pool[n]->room.directory = directory;
+        node_memory(n, 1000, 500, 0);
+    }
+    return &heap->space;
+}
+
+static int node_taken(struct ha_space *space, int node)
+{
+    enum ha_refusal why;
+    struct ha_block *block = ha_space_take(space, node, 10, HA_EFFORT_TIGHT, &why);
+
+    ck_assert_int_eq(block != NULL ? HA_GRANTED : HA_NO_MEMORY, why);
+    return block != NULL ? ha_node_of(space->windows, (uintptr_t)block) : -1;
+}
+
+static void refill(struct ha_space *space, int node, int unused)
+{
+    node_memory(node, 1000, unused, 0);
+    space->pool[node]->room.credit = 0;
+    space->pool[node]->room.refused_ms = 0;
+}
+
+START_TEST(spills_by_distance)
+{
+    struct ha_space *space = open_three(false);
+
+    ck_assert_int_eq(node_taken(space, 2), 2);
+    refill(space, 2, 10);
+    ck_assert_int_eq(node_taken(space, 2), 1);
+    refill(space, 1, 10);
+    ck_assert_int_eq(node_taken(space, 2), 0);
+    ck_assert_uint_eq(space->spilled, 2);
+    ck_assert_uint_eq(space->pool[1]->spilled_in, 1);
+    refill(space, 0, 10); /* all are full: at home, the system decides */
+    ck_assert_int_eq(node_taken(space, 2), 2);
+    ck_assert_uint_eq(space->spilled, 2);
+    refill(space, 1, 500);
+    ck_assert_int_eq(node_taken(space, 2), 1);
+    for (int n = 0; n < 3; n++)
+        node_gone(n);
+}
+END_TEST
+
+START_TEST(strict_fails)
+{
+    struct ha_space *space = open_three(true);
+    enum ha_refusal why;
+
+    ck_assert_int_eq(node_taken(space, 1), 1);
+    refill(space, 1, 10);
+    ck_assert_int_eq(node_taken(space, 1), -1);
+    ck_assert_uint_eq(ha_large_take(space, 1, 1 << 20, HA_LEAF, &why), 0);
+    ck_assert_int_eq(why, HA_NO_MEMORY);
+    ck_assert_uint_eq(ha_large_take(space, 1, 40 << 20, HA_LEAF, &why), 0);
+    ck_assert_int_eq(why, HA_NO_MEMORY);
+    ck_assert_uint_eq(space->used, 1);
+    ck_assert_int_eq(node_taken(space, 0), 0);
+    refill(space, 1, 500);
+    ck_assert_int_eq(node_taken(space, 1), 1);
+    ck_assert_uint_ne(ha_large_take(space, 1, 40 << 20, HA_LEAF, &why), 0);
+    ck_assert_uint_eq(space->spilled, 0);
+    for (int n = 0; n < 3; n++)
+        node_gone(n);
+}
+END_TEST
+
+/* Memory that is resident already needs no room; large objects spill too. */
+START_TEST(what_needs_room)
+{
+    struct ha_space *space = open_three(false);
+    enum ha_refusal why;
+    struct ha_block *block = ha_space_take(space, 0, 10, HA_EFFORT_NORMAL, &why);
+
+    refill(space, 0, 10);
+    pthread_mutex_lock(&space->pool[0]->lock);
+    space->pool[0]->young = NULL;
+    block->young = 0;
+    ha_pool_free(space->pool[0], block, 1, 1);
+    pthread_mutex_unlock(&space->pool[0]->lock);
+    ha_space_refund(space, 1);
+    ck_assert_ptr_eq(ha_space_take(space, 0, 12, HA_EFFORT_NORMAL, &why), block);
+    ck_assert_int_eq(node_taken(space, 0), 1);
+    ck_assert_int_eq(ha_node_of(space->windows, ha_large_take(space, 0, 300000, HA_LEAF, &why)), 1);
+    ck_assert_int_eq(ha_node_of(space->windows, ha_large_take(space, 0, 9 << 20, HA_LEAF, &why)),
+                     1);
+    refill(space, 1, 10);
+    refill(space, 2, 10);
+    ck_assert_int_eq(ha_node_of(space->windows, ha_large_take(space, 0, 9 << 20, HA_LEAF, &why)),
+                     0);
+    for (int n = 0; n < 3; n++)
+        node_gone(n);
+}
+END_TEST
+
+/* Nodes that are one to the system are not asked. */
+START_TEST(not_asked)
+{
+    struct fixture_heap *one = fixture_space(1, 0, 100), *fake = fixture_plan(2);
+
+    ck_assert_int_eq(one->space.pool[0]->room.os_node, -1);
+    fake->topology->node[1].os_node = fake->topology->node[0].os_node;
+    HARNESS_OK(fixture_space_try(fake, 100));
+    ck_assert_int_eq(fake->space.pool[0]->room.os_node, -1);
+    ck_assert_int_eq(fake->space.pool[1]->room.os_node, -1);
+}
+END_TEST
+
+HARNESS_SUITE(room)
+{
+    Suite *suite = suite_create("room");
+    TCase *tests = tcase_create("room");
+
+    tcase_add_test(tests, figures);
+    tcase_add_test(tests, credit);
+    tcase_add_test(tests, spills_by_distance);
+    tcase_add_test(tests, strict_fails);
+    tcase_add_test(tests, what_needs_room);
+    tcase_add_test(tests, not_asked);
+    suite_add_tcase(suite, tests);
+    return suite;
+}
