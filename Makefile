@@ -197,8 +197,9 @@ env_ubsan := CK_TIMEOUT_MULTIPLIER=4 UBSAN_OPTIONS=print_stacktrace=1
 env_tsan := CK_TIMEOUT_MULTIPLIER=10 HARNESS_DIVIDE=4 \
             TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:die_after_fork=0:suppressions=$(SUPPRESS)/tsan
 env_valgrind := CK_TIMEOUT_MULTIPLIER=20 HARNESS_DIVIDE=20
-VALGRIND := valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite \
-            --num-callers=30 --suppressions=$(SUPPRESS)/valgrind
+VALGRIND := valgrind -q --error-exitcode=99 --fair-sched=try --leak-check=full \
+            --show-leak-kinds=definite --errors-for-leak-kinds=definite --num-callers=30 \
+            --suppressions=$(SUPPRESS)/valgrind
 # Under memcheck: all suites but those that take minutes there, or start programs of their own.
 VALGRIND_SKIP := bench hearth_info pacing readme trace trace_work walk
 VALGRIND_SUITES ?= $(SUITES)

@@ -341,7 +341,8 @@ static void run_threads(const char *options, uint64_t seed, int threads, unsigne
     for (int i = 0; i < threads; i++)
         pthread_join(thread[i].thread, NULL);
     HARNESS_OK(hearth_native_end(exchange.owner.mutator));
-    ck_assert_uint_gt(exchange.taken, 0);
+    if (steps >= 100) /* a thread may do fewer in one slice of time */
+        ck_assert_uint_gt(exchange.taken, 0);
     for (size_t i = 0; i < EXCHANGE; i++)
         if (exchange.parcel[i] != NULL)
             oracle_import(&exchange.owner, exchange.parcel[i]);
