@@ -7,6 +7,14 @@
 
 #include <pthread.h>
 
+/* A word of the stack may never have been written; valgrind is told that it is looked at on purpose. */
+#if defined(HEARTH_DEBUG) && __has_include(<valgrind/memcheck.h>)
+#include <valgrind/memcheck.h>
+#define HG_DEFINED(word) ((void)VALGRIND_MAKE_MEM_DEFINED(&(word), sizeof(word)))
+#else
+#define HG_DEFINED(word) ((void)0)
+#endif
+
 char *hg_stack_base(void)
 {
     pthread_attr_t attributes;
@@ -28,6 +36,7 @@ hg_scan_words(hearth_heap *heap, const char *low, const char *high,
     uintptr_t at = ((uintptr_t)low + sizeof(void *) - 1) & ~(uintptr_t)(sizeof(void *) - 1);
     for (; at + sizeof(void *) <= (uintptr_t)high; at += sizeof(void *)) {
         uintptr_t word = *(const uintptr_t *)at;
+        HG_DEFINED(word);
         if (word - windows->base >= windows->bytes)
             continue;
         uintptr_t object = ha_space_find(&heap->space, word);

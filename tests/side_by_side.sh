@@ -24,6 +24,8 @@ one() { # suite command...
     "$@" "$suite" >"$parts/$suite" 2>&1
     local status=$?
     [ $status = 0 ] || printf '%s: status %d\n' "$suite" $status >>"$parts/$suite.failed"
+    sed -n 's/^[0-9]*%: Checks: \([0-9]*\), Failures: \([0-9]*\), Errors: \([0-9]*\)$/\1 \2 \3/p' \
+        "$parts/$suite" | tail -n 1 >"$parts/$suite.totals"
     cat "$parts/$suite"
 }
 export -f one
@@ -33,8 +35,7 @@ printf '%s\0' "${suites[@]}" |
     xargs -0 -P "$(nproc)" -I '{}' bash -c 'one "$@"' one '{}' "$@" 2>&1 | tee "$log"
 
 failed=$(cat "$parts"/*.failed 2>/dev/null)
-total=$(sed -n 's/^[0-9]*%: Checks: \([0-9]*\), Failures: \([0-9]*\), Errors: \([0-9]*\)$/\1 \2 \3/p' \
-    "$log" | awk '{ c += $1; f += $2; e += $3 } END { print c + 0, f + 0, e + 0 }')
+total=$(cat "$parts"/*.totals | awk '{ c += $1; f += $2; e += $3 } END { print c + 0, f + 0, e + 0 }')
 read -r checks failures errors <<<"$total"
 if [ -n "$failed" ] || [ "$checks" = 0 ]; then
     printf 'FAILED:\n%s\n' "${failed:-no test ran}" | tee -a "$log"
