@@ -21,8 +21,10 @@ trap 'rm -rf "$parts"' EXIT
 one() { # suite command...
     local suite=$1
     shift
+    SECONDS=0
     "$@" "$suite" >"$parts/$suite" 2>&1
     local status=$?
+    printf '%6d s  %s\n' $SECONDS "$suite" >"$parts/$suite.time"
     [ $status = 0 ] || printf '%s: status %d\n' "$suite" $status >>"$parts/$suite.failed"
     sed -n 's/^[0-9]*%: Checks: \([0-9]*\), Failures: \([0-9]*\), Errors: \([0-9]*\)$/\1 \2 \3/p' \
         "$parts/$suite" | tail -n 1 >"$parts/$suite.totals"
@@ -34,6 +36,7 @@ export parts
 printf '%s\0' "${suites[@]}" |
     xargs -0 -P "$(nproc)" -I '{}' bash -c 'one "$@"' one '{}' "$@" 2>&1 | tee "$log"
 
+printf 'longest:\n%s\n' "$(sort -rn "$parts"/*.time | head -n 5)" | tee -a "$log"
 failed=$(cat "$parts"/*.failed 2>/dev/null)
 total=$(cat "$parts"/*.totals | awk '{ c += $1; f += $2; e += $3 } END { print c + 0, f + 0, e + 0 }')
 read -r checks failures errors <<<"$total"
