@@ -22,7 +22,7 @@ static struct hearth_topology *topology_of(const char *text)
 
     unsetenv("HEARTH_OPTIONS");
     HARNESS_OK(ht_options_defaults(&options, false));
-    HARNESS_OK(hearth_options_parse(&options, text));
+    HARNESS_OK(harness_parse(&options, text));
     HARNESS_OK(ht_topology_create(&topology, &options));
     return topology;
 }
