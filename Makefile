@@ -92,7 +92,7 @@ all: $(ARCHIVE) $(SHARED) $(PROGRAMS) ## build libhearth.a, libhearth.so and the
 
 help: ## list the targets
 	@echo 'usage: make [TARGET] [BUILD=release|debug|asan|tsan|ubsan] [V=1]'
-	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | \
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(filter %Makefile %numa.mk,$(MAKEFILE_LIST)) | \
 	    while IFS=$$'\t' read -r name text; do printf '  %-14s %s\n' "$$name" "$$text"; done
 	@echo 'variables: SUITES="a b" (only these test suites), SEED=n (repeat a test run),'
 	@echo '           SCALE=f THREADS=n (for run), SCALE=f ROUNDS=n ARGS=--strict (for bench),'
@@ -279,6 +279,8 @@ check-tsan: ## run the suites with ThreadSanitizer
 check-valgrind: deps-valgrind ## run the suites under valgrind memcheck (VALGRIND_SUITES="a b")
 	@$(MAKE) BUILD=debug CHECKER=valgrind WRAP='$(VALGRIND)' SKIP='$(VALGRIND_SKIP)' \
 	    SUITES='$(VALGRIND_SUITES)' check-side
+
+include tests/numa/numa.mk
 
 # ------------------------------------------------------------------------------------ benchmarks
 # Program = bench/<workload>.c with the adapter of one memory system. An adapter is <name>.h and,

@@ -21,6 +21,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "topology/options.h"
+#include "topology/topology.h"
+
 static struct harness_suite *suites; /* sorted by name */
 static uint64_t seed;                /* of this run    */
 
@@ -66,6 +69,39 @@ uint64_t harness_scaled(uint64_t count)
     uint64_t by = divide != NULL ? strtoull(divide, NULL, 10) : 1;
     uint64_t scaled = by > 1 ? count / by : count;
     return scaled > 0 ? scaled : 1;
+}
+
+/* Nodes of the machine itself, whatever a test pretends later. Asked for before the first test, so
+ * that its children know it. */
+static int machine_nodes(void)
+{
+    static int nodes;
+    struct hearth_options options;
+    struct hearth_topology *topology = NULL;
+
+    if (nodes > 0)
+        return nodes;
+    if (ht_options_defaults(&options, false) != HEARTH_OK ||
+        ht_topology_create(&topology, &options) != HEARTH_OK)
+        return 1;
+    nodes = topology->nodes;
+    ht_topology_destroy(topology);
+    return nodes;
+}
+
+int harness_nodes(int count)
+{
+    int nodes = machine_nodes();
+    int wanted = (count + nodes - 1) / nodes * nodes;
+    return wanted <= HT_MAX_NODES ? wanted : HT_MAX_NODES / nodes * nodes;
+}
+
+hearth_status harness_parse(hearth_options *options, const char *text)
+{
+    hearth_status status = hearth_options_parse(options, text);
+    if (status == HEARTH_OK && strstr(text, "fake-nodes=") != NULL && options->fake_nodes > 0)
+        options->fake_nodes = harness_nodes((int)options->fake_nodes);
+    return status;
 }
 
 void harness_expect_error(const char *call, hearth_status expected, const char *text)
@@ -179,6 +215,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "check_hearth: SEED='%s' is not a 64-bit number\n", getenv("SEED"));
         return 2;
     }
+    machine_nodes();
     setenv("CK_DEFAULT_TIMEOUT", "60", 0);
     setvbuf(stdout, NULL, _IOLBF, 0);
     return run_suites(argc - 1, argv + 1);

@@ -12,6 +12,7 @@
 #include <check.h>
 #include <stdint.h>
 
+#include "hearth/options.h"
 #include "hearth/status.h"
 
 struct harness_suite {
@@ -57,6 +58,13 @@ uint64_t harness_random_below(uint64_t *state, uint64_t bound);
 /* How often to repeat something: `count`, or less (never 0) in runs that are slow by nature, such as
  * ThreadSanitizer's and valgrind's, where `make` sets HARNESS_DIVIDE. */
 uint64_t harness_scaled(uint64_t count);
+
+/* `count` fake nodes on this machine: tests name numbers that suit a machine of one node; where there
+ * are more, the next multiple of theirs (HT_MAX_NODES at most). */
+int harness_nodes(int count);
+
+/* hearth_options_parse, with the number after fake-nodes= by harness_nodes. */
+hearth_status harness_parse(hearth_options *options, const char *text);
 
 /* The call must return HEARTH_OK; if not, its last error is shown. Evaluates `call` once. */
 #define HARNESS_OK(call)                                                                           \

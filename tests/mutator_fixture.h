@@ -67,7 +67,7 @@ static inline hearth_status fixture_try_heap(hearth_heap **out, const char *text
     if (status == HEARTH_OK)
         status = hearth_options_set(options, "heap-limit", "256m");
     if (status == HEARTH_OK && text != NULL)
-        status = hearth_options_parse(options, text);
+        status = harness_parse(options, text);
     if (status == HEARTH_OK)
         status = hearth_heap_create(out, options);
     hearth_options_destroy(options);

@@ -352,7 +352,7 @@ void oracle_heap_create(struct oracle_heap *heap, const char *options)
     memset(heap, 0, sizeof(*heap));
     heap->options = options;
     HARNESS_OK(hearth_options_create(&set));
-    HARNESS_OK(hearth_options_parse(set, options));
+    HARNESS_OK(harness_parse(set, options));
     HARNESS_OK(hearth_heap_create(&heap->heap, set));
     hearth_options_destroy(set);
     HARNESS_OK(hearth_get_stats(heap->heap, &stats));

@@ -22,7 +22,7 @@ static struct hearth_topology *topology_of(const char *text)
 
     unsetenv("HEARTH_OPTIONS");
     HARNESS_OK(ht_options_defaults(&options, false));
-    HARNESS_OK(hearth_options_parse(&options, text));
+    HARNESS_OK(harness_parse(&options, text));
     HARNESS_OK(ht_topology_create(&topology, &options));
     return topology;
 }
@@ -241,7 +241,7 @@ START_TEST(workers_are_bound_to_their_nodes)
     struct binding binding = {crew, topology, 0, true};
 
     for (int i = 1; i < 5; i++)
-        ck_assert_int_eq(hg_crew_node(crew, i), i % 2);
+        ck_assert_int_eq(hg_crew_node(crew, i), i % topology->nodes);
     hg_crew_open(crew, binding_fn, &binding);
     hg_crew_call(crew, 4);
     wait_for(&binding.inside, 4);

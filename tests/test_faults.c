@@ -406,7 +406,7 @@ static void open_uncommitted(void)
     EXPECT(file >= 0 && write(file, "2\n", 2) == 2);
     close(file);
     EXPECT(hearth_options_create(&parsed) == HEARTH_OK);
-    EXPECT(hearth_options_parse(parsed, base_options) == HEARTH_OK);
+    EXPECT(harness_parse(parsed, base_options) == HEARTH_OK);
     options = *parsed;
     hearth_options_destroy(parsed);
     EXPECT(ht_topology_create(&topology, &options) == HEARTH_OK);

@@ -100,11 +100,12 @@ START_TEST(sees_all)
 {
     static const char *const options[] = {"workers=1", "workers=3,help-after=0",
                                           "workers=4,help-after=0,fake-nodes=2"};
-    struct seen seen = {.lock = PTHREAD_MUTEX_INITIALIZER, .nodes = 2};
+    struct seen seen = {.lock = PTHREAD_MUTEX_INITIALIZER};
     hearth_observer observer = observer_of(&seen);
     struct fixture f;
 
     fixture_open(&f, options[_i]);
+    seen.nodes = f.heap->topology->nodes;
     HARNESS_OK(hearth_observe(f.heap, &observer));
     HEARTH_FRAME(f.m, frame, 1);
     for (uint64_t i = 0; i < 20000; i++)
@@ -131,11 +132,12 @@ END_TEST
 /* Helpers that come are seen: repeated until some came, which on a busy machine takes a while. */
 START_TEST(sees_helpers)
 {
-    struct seen seen = {.lock = PTHREAD_MUTEX_INITIALIZER, .nodes = 1};
+    struct seen seen = {.lock = PTHREAD_MUTEX_INITIALIZER};
     hearth_observer observer = observer_of(&seen);
     struct fixture f;
 
     fixture_open(&f, "workers=3,help-after=0");
+    seen.nodes = f.heap->topology->nodes;
     HARNESS_OK(hearth_observe(f.heap, &observer));
     HEARTH_FRAME(f.m, frame, 1);
     frame.ref[0] = fixture_refs(&f, 50000);

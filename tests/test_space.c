@@ -401,7 +401,7 @@ START_TEST(spill_on_fake_nodes)
 
     free(heap->topology);
     HARNESS_OK(ht_options_defaults(&heap->options, false));
-    HARNESS_OK(hearth_options_parse(&heap->options, "fake-nodes=4,window=64m,release-after=0"));
+    HARNESS_OK(harness_parse(&heap->options, "fake-nodes=4,window=64m,release-after=0"));
     HARNESS_OK(ht_topology_create(&heap->topology, &heap->options));
     if (heap->topology->nodes >= 4) { /* always, but where the machine refuses fake nodes */
         HARNESS_OK(fixture_space_try(heap, 1000000));

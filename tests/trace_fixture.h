@@ -44,7 +44,7 @@ static inline void fixture_open(struct fixture *f, const char *options)
     unsetenv("HEARTH_OPTIONS");
     memset(f, 0, sizeof(*f));
     HARNESS_OK(hearth_options_create(&set));
-    HARNESS_OK(hearth_options_parse(set, options));
+    HARNESS_OK(harness_parse(set, options));
     HARNESS_OK(hearth_heap_create(&f->heap, set));
     hearth_options_destroy(set);
     HARNESS_OK(hearth_type_fixed(f->heap, "item", sizeof(struct item), 0x3, &f->item));

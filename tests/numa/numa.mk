@@ -1,0 +1,74 @@
+# tests/numa/numa.mk - the NUMA guest: kernel, plugin, and the tests that run in there. Included by the
+# Makefile; README.md beside this file tells how to use it.
+#
+# Everything is built into build/numa, whatever BUILD is; only check-numa uses BUILD's test runner.
+
+NUMA := build/numa
+GUEST := tests/numa/guest --build $(NUMA)
+
+.PHONY: deps-guest guest-kernel guest-plugin check-guest check-numa
+
+NEEDED_GUEST := cmd:qemu-system-x86_64=qemu-system-x86 cmd:busybox=busybox-static cmd:cpio=cpio \
+                cmd:numactl=numactl cmd:hwloc-bind=hwloc cmd:lstopo-no-graphics=hwloc
+
+deps-guest: deps
+	$(call need,$(NEEDED_GUEST))
+
+# Unpacked, not installed: nothing of it is left outside of build/.
+$(NUMA)/kernel: | deps-guest
+	$(say) KERNEL $@
+	@tests/numa/fetch_kernel $@
+
+guest-kernel: $(NUMA)/kernel ## download and unpack Debian's cloud kernel into build/numa/kernel
+
+# ---------------------------------------------------------------------------------------- programs
+NUMA_FLAGS := -std=gnu11 -O2 -g $(WARNINGS) -fno-strict-aliasing -fvisibility=hidden -I. -pthread
+NUMA_HEADERS := $(wildcard tests/numa/*.h)
+NUMA_PLUGIN := $(NUMA)/plugin.so $(NUMA)/check_map
+
+$(NUMA)/plugin.so: $(sort $(wildcard tests/numa/plugin*.c)) $(NUMA_HEADERS) | deps
+	$(say) PLUGIN $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(NUMA_FLAGS) -fPIC -shared -o $@ $(filter %.c,$^) -ldl
+
+$(NUMA)/check_map: tests/numa/check_map.c $(NUMA_HEADERS) | deps
+	$(say) CC $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(NUMA_FLAGS) -static -o $@ $<
+
+$(NUMA)/test_access: tests/numa/test_access.c $(NUMA_HEADERS) | deps
+	$(say) CC $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(NUMA_FLAGS) -fno-tree-vectorize -o $@ $< $(CHECK_LIBS) -lnuma
+
+guest-plugin: $(NUMA_PLUGIN) ## build the access-counting plugin of the NUMA guest
+
+# ------------------------------------------------------------------------------------------- tests
+# The plugin's tests: machine and plugin options. The cache model's size goes to the tests.
+ACCESS_RUNS := 4ring:cache=1024 2node:cache=256,ways=4,pace=1000 8node:lazy=1 memless:cache=1024 \
+               sparse:lazy=1,cache=1024
+
+check-guest: guest-kernel $(NUMA_PLUGIN) $(NUMA)/test_access ## test the NUMA guest and its plugin
+	@tests/numa/check_guest.sh $(NUMA)
+	@for run in $(ACCESS_RUNS); do \
+	    options=$${run#*:}; kib=$$(sed -n 's/.*cache=\([0-9]*\).*/\1/p' <<<"$$options"); \
+	    echo "test_access on $${run%%:*}, plugin options $$options"; \
+	    $(GUEST) --machine $${run%%:*} --plugin "$$options" --report $(NUMA)/test_access.txt \
+	        --env ACCESS_CACHE_KIB=$${kib:-0} -- $(NUMA)/test_access; \
+	done
+
+# The suites inside of these machines. Some cannot run there:
+#   bench, readme   need the compiler, the source tree and the benchmarks' programs
+NUMA_MACHINES ?= 2node 4ring 8node cpuless memless hmat
+NUMA_SKIP := bench readme
+NUMA_SUITES ?= $(SUITES)
+NUMA_LIMIT ?= 900
+# Four to eight virtual processors of software on the host's few: more time, less repetition.
+env_numa := CK_TIMEOUT_MULTIPLIER=10 HARNESS_DIVIDE=8 $(if $(SEED),SEED=$(SEED))
+
+check-numa: guest-kernel $(RUNNER) $(PROGRAMS) ## run the suites in NUMA guests (NUMA_MACHINES="a b")
+	@suites='$(NUMA_SUITES)'; \
+	test -n "$$suites" || suites=$$($(RUNNER) --list | grep -vxF $(addprefix -e ,$(NUMA_SKIP))); \
+	tests/numa/check_machines.sh $(NUMA)/check '$(NUMA_MACHINES)' $(GUEST) --time $(NUMA_LIMIT) \
+	    $(addprefix --file ,tests/data $(PROGRAMS)) $(addprefix --env ,$(env_numa)) -- \
+	    $(RUNNER) $$suites
