@@ -330,6 +330,8 @@ bench: all bench-programs ## measure every workload on every system against the 
 bench-quick: all bench-programs ## the same, smaller and fewer runs
 	@BENCH_PROGRAMS=$(OUT)/bench EXTRA='$(EXTRA_NAMES)' bench/compare.sh --quick $(ARGS)
 
+include bench/numa/bench-numa.mk
+
 # --------------------------------------------------------------------------------------- sources
 format: ## clang-format all sources
 	clang-format -i $(FORMATTED)
