@@ -5,7 +5,7 @@
 #include "topology/error.h"
 #include "topology/os.h"
 
-enum { HG_SPINS = 100 }; /* looks at the counter before sleeping: below a microsecond */
+enum { HG_SPINS = 50 }; /* looks at the own queue before sleeping: about a microsecond */
 
 #define HG_BUSY ((uint64_t)1 << 32)
 
@@ -25,7 +25,8 @@ hearth_status hg_mail_init(struct hg_mail *mail, struct ha_windows *windows, int
     mail->windows = windows;
     mail->nodes = 0;
     mail->work = 0;
-    mail->tick = mail->sleepers = 0;
+    mail->sleepers = 0;
+    mail->topology = NULL;
     for (int n = 0; n < nodes; n++) {
         struct hg_queue *queue = ha_meta_take(windows, n, sizeof *queue);
         if (queue == NULL) {
@@ -75,13 +76,22 @@ static bool hg_slab_add(struct hg_mail *mail, int node)
     return true;
 }
 
-void hg_mail_begin(struct hg_mail *mail)
+void hg_mail_again(struct hg_mail *mail, int home)
+{
+    for (int n = 0; n < mail->nodes; n++) {
+        mail->queue[n]->expected = 0;
+        mail->queue[n]->workers = n == home;
+    }
+    mail->work = HG_BUSY;
+}
+
+void hg_mail_begin(struct hg_mail *mail, int home)
 {
     for (int n = 0; n < mail->nodes; n++) {
         mail->queue[n]->received = 0;
         mail->queue[n]->dry = false;
     }
-    mail->work = HG_BUSY;
+    hg_mail_again(mail, home);
 }
 
 struct hg_batch *hg_batch_take(struct hg_mail *mail, int node)
@@ -107,51 +117,136 @@ void hg_batch_give(struct hg_mail *mail, struct hg_batch *batch)
     pthread_mutex_unlock(&queue->lock);
 }
 
-static void hg_mail_wake(struct hg_mail *mail, int sleepers)
+/* --- who may take what -------------------------------------------------------------------------------- */
+
+static uint32_t hg_load(const uint32_t *word)
 {
-    __atomic_fetch_add(&mail->tick, 1, __ATOMIC_SEQ_CST);
-    if (__atomic_load_n(&mail->sleepers, __ATOMIC_SEQ_CST) != 0)
-        ht_os_wake(&mail->tick, sleepers);
+    return __atomic_load_n(word, __ATOMIC_SEQ_CST);
+}
+
+/* May thieves take from the inbox? */
+static bool hg_inbox_open(const struct hg_queue *queue, bool impatient)
+{
+    uint32_t inboxed = hg_load(&queue->inboxed), workers = hg_load(&queue->workers);
+    if (inboxed == 0)
+        return false;
+    if (workers == 0)
+        return impatient || hg_load(&queue->expected) == 0;
+    return inboxed >= HG_BACKLOG * workers;
+}
+
+static bool hg_stealable(const struct hg_queue *queue, bool impatient)
+{
+    return hg_load(&queue->offered) != 0 || hg_inbox_open(queue, impatient);
+}
+
+/* Is there anything for a worker of node `home`? */
+static bool hg_mail_takeable(const struct hg_mail *mail, int home, bool impatient)
+{
+    if (hg_mail_waiting(mail, home) != 0)
+        return true;
+    for (int n = 0; n < mail->nodes; n++)
+        if (n != home && hg_stealable(mail->queue[n], impatient))
+            return true;
+    return false;
+}
+
+/* --- waking and posting -------------------------------------------------------------------------------- */
+
+/* Wake a sleeping worker of the node; false: none sleeps. */
+static bool hg_mail_wake(struct hg_mail *mail, int node, int sleepers)
+{
+    struct hg_queue *queue = mail->queue[node];
+    if (hg_load(&queue->sleepers) == 0)
+        return false;
+    __atomic_fetch_add(&queue->tick, 1, __ATOMIC_SEQ_CST);
+    ht_os_wake(&queue->tick, sleepers);
+    return true;
+}
+
+static void hg_mail_wake_all(struct hg_mail *mail)
+{
+    for (int n = 0; n < mail->nodes; n++)
+        hg_mail_wake(mail, n, INT32_MAX);
+}
+
+/* Somebody for what was posted to `node`: one of its own workers, else the nearest thief. */
+static void hg_mail_call(struct hg_mail *mail, int node)
+{
+    if (hg_mail_wake(mail, node, 1) || hg_load(&mail->sleepers) == 0 ||
+        !hg_stealable(mail->queue[node], false))
+        return;
+    for (int i = 1; i < mail->nodes; i++) {
+        int thief =
+            mail->topology != NULL ? mail->topology->node[node].order[i] : (node + i) % mail->nodes;
+        if (hg_mail_wake(mail, thief, 1))
+            return;
+    }
 }
 
 void hg_mail_post(struct hg_mail *mail, int node, struct hg_batch *batch, bool inbox)
 {
     struct hg_queue *queue = mail->queue[node];
+    uint32_t *count = inbox ? &queue->inboxed : &queue->offered;
+    struct hg_batch **list = inbox ? &queue->inbox : &queue->shared;
     HG_DELAY();
     pthread_mutex_lock(&queue->lock);
-    __atomic_store_n(&queue->waiting, queue->waiting + 1, __ATOMIC_RELAXED);
+    __atomic_store_n(count, *count + 1, __ATOMIC_SEQ_CST);
     __atomic_fetch_add(&mail->work, 1, __ATOMIC_SEQ_CST);
     HG_DELAY();
-    struct hg_batch **list = inbox ? &queue->inbox : &queue->shared;
     batch->next = *list;
     *list = batch;
     if (inbox)
         queue->received += batch->count;
     pthread_mutex_unlock(&queue->lock);
     HG_DELAY();
-    hg_mail_wake(mail, 1);
+    hg_mail_call(mail, node);
 }
 
-struct hg_batch *hg_mail_fetch(struct hg_mail *mail, int node)
+/* Lock held. */
+static struct hg_batch *hg_queue_pop(struct hg_mail *mail, struct hg_batch **list, uint32_t *count)
 {
-    struct hg_queue *queue = mail->queue[node];
-    if (__atomic_load_n(&queue->waiting, __ATOMIC_RELAXED) == 0)
-        return NULL;
-    pthread_mutex_lock(&queue->lock);
-    struct hg_batch **list = queue->inbox != NULL ? &queue->inbox : &queue->shared;
     struct hg_batch *batch = *list;
     if (batch != NULL) {
         *list = batch->next;
         HG_DELAY();
         __atomic_fetch_sub(&mail->work, 1, __ATOMIC_SEQ_CST);
-        __atomic_store_n(&queue->waiting, queue->waiting - 1, __ATOMIC_RELAXED);
+        __atomic_store_n(count, *count - 1, __ATOMIC_SEQ_CST);
     }
+    return batch;
+}
+
+struct hg_batch *hg_mail_fetch(struct hg_mail *mail, int home)
+{
+    struct hg_queue *queue = mail->queue[home];
+    if (hg_mail_waiting(mail, home) == 0)
+        return NULL;
+    pthread_mutex_lock(&queue->lock);
+    struct hg_batch *batch = hg_queue_pop(mail, &queue->inbox, &queue->inboxed);
+    if (batch == NULL)
+        batch = hg_queue_pop(mail, &queue->shared, &queue->offered);
     pthread_mutex_unlock(&queue->lock);
     HG_DELAY();
     return batch;
 }
 
-bool hg_mail_join(struct hg_mail *mail)
+struct hg_batch *hg_mail_steal(struct hg_mail *mail, int node, bool impatient)
+{
+    struct hg_queue *queue = mail->queue[node];
+    if (!hg_stealable(queue, impatient))
+        return NULL;
+    pthread_mutex_lock(&queue->lock);
+    struct hg_batch *batch = hg_queue_pop(mail, &queue->shared, &queue->offered);
+    if (batch == NULL && hg_inbox_open(queue, impatient))
+        batch = hg_queue_pop(mail, &queue->inbox, &queue->inboxed);
+    pthread_mutex_unlock(&queue->lock);
+    HG_DELAY();
+    return batch;
+}
+
+/* --- joining, sleeping, ending -------------------------------------------------------------------------- */
+
+static bool hg_mail_busy(struct hg_mail *mail)
 {
     uint64_t work = __atomic_load_n(&mail->work, __ATOMIC_SEQ_CST);
     while (work != 0)
@@ -161,28 +256,68 @@ bool hg_mail_join(struct hg_mail *mail)
     return false;
 }
 
-bool hg_mail_idle(struct hg_mail *mail)
+/* With fewer workers to wait for, thieves may take more. */
+void hg_mail_expect(struct hg_mail *mail, int node, int change)
 {
+    __atomic_fetch_add(&mail->queue[node]->expected, (uint32_t)change, __ATOMIC_SEQ_CST);
+    if (change < 0)
+        hg_mail_wake_all(mail);
+}
+
+bool hg_mail_join(struct hg_mail *mail, int home)
+{
+    if (!hg_mail_busy(mail))
+        return false;
+    __atomic_fetch_add(&mail->queue[home]->workers, 1, __ATOMIC_SEQ_CST);
+    return true;
+}
+
+/* Does work wait for workers that were called and have not come? */
+static bool hg_mail_owed(const struct hg_mail *mail)
+{
+    for (int n = 0; n < mail->nodes; n++)
+        if (hg_load(&mail->queue[n]->workers) == 0 && hg_load(&mail->queue[n]->inboxed) != 0)
+            return true;
+    return false;
+}
+
+/* Asleep until woken, or at most for the time that late workers are waited for; true: that is over. */
+static bool hg_mail_sleep(struct hg_mail *mail, int home, uint32_t tick)
+{
+    struct hg_queue *queue = mail->queue[home];
+    bool late = false;
+    __atomic_fetch_add(&queue->sleepers, 1, __ATOMIC_SEQ_CST);
+    __atomic_fetch_add(&mail->sleepers, 1, __ATOMIC_SEQ_CST);
+    HG_DELAY();
+    if (!hg_mail_takeable(mail, home, false) && !hg_mail_done(mail)) {
+        bool owed = hg_mail_owed(mail);
+        uint64_t begin = owed ? ht_os_now() : 0;
+        ht_os_sleep(&queue->tick, tick, owed ? HG_PATIENCE_NS : 0);
+        late = owed && ht_os_now() - begin >= HG_PATIENCE_NS;
+    }
+    __atomic_fetch_sub(&mail->sleepers, 1, __ATOMIC_SEQ_CST);
+    __atomic_fetch_sub(&queue->sleepers, 1, __ATOMIC_SEQ_CST);
+    return late;
+}
+
+enum hg_rest hg_mail_idle(struct hg_mail *mail, int home)
+{
+    bool impatient = false;
     if (__atomic_sub_fetch(&mail->work, HG_BUSY, __ATOMIC_SEQ_CST) == 0) {
         HG_DELAY();
-        hg_mail_wake(mail, INT32_MAX);
-        return false;
+        hg_mail_wake_all(mail);
+        return HG_REST_DONE;
     }
     HG_DELAY();
-    for (int spins = 0;; spins++) {
-        uint32_t tick = __atomic_load_n(&mail->tick, __ATOMIC_SEQ_CST);
-        if (hg_mail_pending(mail) != 0)
-            return hg_mail_join(mail);
+    for (int spins = 0; spins < HG_SPINS && hg_mail_waiting(mail, home) == 0; spins++)
+        __builtin_ia32_pause();
+    for (;;) {
+        uint32_t tick = hg_load(&mail->queue[home]->tick);
+        if (hg_mail_takeable(mail, home, impatient) && hg_mail_busy(mail))
+            return impatient ? HG_REST_IMPATIENT : HG_REST_WORK;
         if (hg_mail_done(mail))
-            return false;
-        if (spins < HG_SPINS) {
-            __builtin_ia32_pause();
-            continue;
-        }
-        __atomic_fetch_add(&mail->sleepers, 1, __ATOMIC_SEQ_CST);
-        HG_DELAY();
-        ht_os_sleep(&mail->tick, tick, 0);
-        __atomic_fetch_sub(&mail->sleepers, 1, __ATOMIC_SEQ_CST);
+            return HG_REST_DONE;
+        impatient = hg_mail_sleep(mail, home, tick);
     }
 }
 
@@ -190,7 +325,8 @@ bool hg_mail_check(const struct hg_mail *mail)
 {
     for (int n = 0; n < mail->nodes; n++)
         if (mail->queue[n]->inbox != NULL || mail->queue[n]->shared != NULL ||
-            mail->queue[n]->waiting != 0)
+            mail->queue[n]->inboxed != 0 || mail->queue[n]->offered != 0 ||
+            mail->queue[n]->sleepers != 0)
             return false;
-    return mail->work == 0;
+    return mail->work == 0 && mail->sleepers == 0;
 }

@@ -9,14 +9,20 @@
 #include "alloc/large.h"
 #include "alloc/sweep.h"
 #include "gc/crew.h"
+#include "topology/os.h"
 
-enum { HG_SWEEP_ALONE = 1024 }; /* blocks below which helpers are not worth calling: 64 MiB */
+enum {
+    HG_SWEEP_ALONE = 1024,     /* blocks below which helpers are not worth calling: 64 MiB  */
+    HG_SWEEP_FOREIGN = 32,     /* the same of another node: 2 MiB                           */
+    HG_SWEEP_WAIT_NS = 1000000 /* how long other nodes' workers are waited for              */
+};
 
 struct hg_sweep {
     hearth_heap *heap;
     uint8_t dead_a, dead_b, gen1;
     uint32_t now_ms;
-    int node; /* the collecting thread's */
+    int node;    /* the collecting thread's */
+    bool called; /* helpers were           */
 };
 
 /* Account for a swept block and put it into its list; pool->lock is held. */
@@ -100,28 +106,67 @@ static bool hg_sweep_chunk(struct hg_sweep *sweep, struct ha_pool *pool)
     return true;
 }
 
+static void hg_sweep_pool(struct hg_sweep *sweep, int node)
+{
+    while (hg_sweep_chunk(sweep, sweep->heap->space.pool[node]))
+        ;
+}
+
+static bool hg_sweep_left(struct hg_sweep *sweep)
+{
+    bool left = false;
+    for (int n = 0; n < sweep->heap->space.nodes && !left; n++) {
+        struct ha_pool *pool = sweep->heap->space.pool[n];
+        pthread_mutex_lock(&pool->lock);
+        left = pool->sweep != NULL;
+        pthread_mutex_unlock(&pool->lock);
+    }
+    return left;
+}
+
+/* The collecting thread leaves other nodes' chunks to their own workers, if they come soon. */
+static void hg_sweep_wait(struct hg_sweep *sweep)
+{
+    static uint32_t never;
+    uint64_t begin = ht_os_now();
+    while (sweep->called && hg_sweep_left(sweep) && ht_os_now() - begin < HG_SWEEP_WAIT_NS)
+        ht_os_sleep(&never, 0, HG_SWEEP_WAIT_NS / 20);
+}
+
 /* A worker's part: its own node's chunks, then those of the others, nearest first. */
 static void hg_sweep_help(void *data, int number)
 {
     struct hg_sweep *sweep = data;
     hearth_heap *heap = sweep->heap;
     int home = number == 0 ? sweep->node : hg_crew_node(heap->crew, number);
+    const uint8_t *order = heap->topology->node[home].order;
     if (number != 0)
         hg_observe_worker_begin(heap, number, home);
-    for (int i = 0; i < heap->space.nodes; i++) {
-        struct ha_pool *pool = heap->space.pool[heap->topology->node[home].order[i]];
-        while (hg_sweep_chunk(sweep, pool))
-            ;
-    }
+    hg_sweep_pool(sweep, home);
+    if (number == 0)
+        hg_sweep_wait(sweep);
+    for (int i = 1; i < heap->space.nodes; i++)
+        hg_sweep_pool(sweep, order[i]);
     if (number != 0)
         hg_observe_worker_end(heap, number, home);
+}
+
+/* Is more to be swept than one thread should? Of other nodes, whatever takes longer than calling. */
+static bool hg_sweep_calls(const struct hg_sweep *sweep)
+{
+    const struct ha_space *space = &sweep->heap->space;
+    for (int n = 0; n < space->nodes; n++)
+        if (n != sweep->node && space->pool[n]->used >= HG_SWEEP_FOREIGN)
+            return true;
+    return space->used > HG_SWEEP_ALONE;
 }
 
 static void hg_sweep_full(struct hg_sweep *sweep)
 {
     hearth_heap *heap = sweep->heap;
     hg_crew_open(heap->crew, hg_sweep_help, sweep);
-    if (heap->space.used > HG_SWEEP_ALONE)
+    sweep->called = heap->crew->size > 0 && hg_sweep_calls(sweep);
+    if (sweep->called)
         hg_crew_call(heap->crew, HG_CREW_MAX);
     hg_sweep_help(sweep, 0);
     hg_crew_close(heap->crew);

@@ -15,14 +15,14 @@
 
 enum { HG_RING = 64 };
 
-/* Push a reference; NULL and addresses outside the windows fail the same comparison. */
+/* Push a reference. `base` and `bytes` are those of the acting node's window, or of all of them if nothing
+ * is routed; NULL and addresses outside fail the same comparison. */
 HG_HOT void hg_push(struct hg_worker *w, uintptr_t object, uintptr_t tags, const bool routed)
 {
-    uintptr_t offset = object - w->base;
-    if (offset >= w->bytes)
-        return;
-    if (routed && (int)(offset >> w->shift) != w->acting) {
-        hg_send(w, (int)(offset >> w->shift), object | tags);
+    if (object - w->base >= w->bytes) {
+        uintptr_t offset = object - w->all_base;
+        if (routed && offset < w->all_bytes)
+            hg_send(w, (int)(offset >> w->shift), object | tags);
         return;
     }
     if (__builtin_expect(w->top == HG_STACK, 0))

@@ -19,21 +19,30 @@ enum {
 };
 
 enum {
-    HG_STACK = 32768,    /* references on a worker's own stack                            */
-    HG_SLICE = 1024,     /* slots of a large array visited at a time                      */
-    HG_TICK = 512,       /* objects between looks at the other workers                    */
-    HG_TICK_EAGER = 16,  /* the same if help-after is below HG_TICK                       */
-    HG_WORKERS_MAX = 256 /* as many as the crew has                                       */
+    HG_STACK = 32768,     /* references on a worker's own stack                            */
+    HG_SLICE = 1024,      /* slots of a large array visited at a time                      */
+    HG_TICK = 512,        /* objects between looks at the other workers                    */
+    HG_FOREIGN_TICKS = 8, /* ticks from one offer to other nodes' workers to the next      */
+    HG_FOREIGN = 2048,    /* traced by worker 0 before it calls helpers for other nodes      */
+    HG_TICK_EAGER = 16,   /* the same if help-after is below HG_TICK                       */
+    HG_WORKERS_MAX = 256  /* as many as the crew has                                       */
 };
 
 struct hg_trace;
+
+/* A batch being filled for another node: room for end - at more. */
+struct hg_outbox {
+    uintptr_t *at, *end;
+    struct hg_batch *batch;
+};
 
 struct hg_worker {
     hearth_visitor visitor; /* first: trace callbacks get it                             */
     struct hg_trace *trace;
     uintptr_t *stack;
     size_t top;
-    uintptr_t base, bytes; /* of the windows                                            */
+    uintptr_t base, bytes;         /* of the window of `acting`; of all windows if not routed    */
+    uintptr_t all_base, all_bytes; /* of all windows                                      */
     unsigned shift;
     int number;
     int home;          /* node it is bound to                                       */
@@ -44,11 +53,12 @@ struct hg_worker {
     bool returns;      /* a thief whose own node has work: leave the loop           */
     bool joined;       /* took part in this collection                              */
     uint32_t period;   /* objects between ticks                                     */
+    uint32_t ticks;    /* since it last offered work to other nodes                 */
     uint8_t old;       /* the mark of old objects                                   */
     uintptr_t promote; /* tag for slots of the object being traced (callbacks)      */
     const struct hg_type *types;
     const hearth_object_model *model;
-    struct hg_batch *out[HT_MAX_NODES]; /* being filled for other nodes                          */
+    struct hg_outbox out[HT_MAX_NODES];
     uint64_t survived;      /* bytes of young objects marked                             */
     uint64_t traced, local; /* objects marked; of them while acting for its home         */
     uint64_t sent, stolen;

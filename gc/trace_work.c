@@ -16,31 +16,43 @@
 #include "topology/error.h"
 #include "topology/os.h"
 
-static void hg_flush(struct hg_worker *w, int node)
+/* The node a worker is at home on, as the mailbox has it: one for all unless references are routed. */
+static int hg_mailbox(const struct hg_worker *w)
 {
-    struct hg_batch *batch = w->out[node];
-    if (batch == NULL)
-        return;
-    w->out[node] = NULL;
-    w->sent += batch->count;
-    hg_mail_post(&w->trace->mail, node, batch, true);
+    return w->routed ? w->home : 0;
 }
 
-void hg_send(struct hg_worker *w, int node, uintptr_t entry)
+static void hg_flush(struct hg_worker *w, int node)
 {
-    struct hg_batch *batch = w->out[node];
-    if (batch == NULL) {
-        batch = w->out[node] = hg_batch_take(&w->trace->mail, node);
-        if (batch == NULL) { /* no memory: trace it here */
-            if (w->top == HG_STACK)
-                hg_spill(w);
-            w->stack[w->top++] = entry;
-            return;
-        }
+    struct hg_outbox *out = &w->out[node];
+    if (out->batch == NULL)
+        return;
+    out->batch->count = (uint32_t)(out->at - out->batch->entry);
+    w->sent += out->batch->count;
+    hg_mail_post(&w->trace->mail, node, out->batch, true);
+    *out = (struct hg_outbox){NULL, NULL, NULL};
+}
+
+static void hg_flush_all(struct hg_worker *w)
+{
+    for (int n = 0; w->routed && n < w->trace->mail.nodes; n++)
+        hg_flush(w, n);
+}
+
+void hg_send_slow(struct hg_worker *w, int node, uintptr_t entry)
+{
+    struct hg_outbox *out = &w->out[node];
+    hg_flush(w, node);
+    out->batch = hg_batch_take(&w->trace->mail, hg_mailbox(w));
+    if (out->batch == NULL) { /* no memory: trace it here */
+        if (w->top == HG_STACK)
+            hg_spill(w);
+        w->stack[w->top++] = entry;
+        return;
     }
-    batch->entry[batch->count++] = entry;
-    if (batch->count == HG_BATCH)
-        hg_flush(w, node);
+    out->at = out->batch->entry;
+    out->end = out->batch->entry + HG_BATCH;
+    *out->at++ = entry;
 }
 
 /* Move the `count` oldest references to shared batches. */
@@ -49,7 +61,7 @@ static bool hg_share(struct hg_worker *w, size_t count)
     struct hg_trace *trace = w->trace;
     size_t moved = 0;
     while (moved < count) {
-        struct hg_batch *batch = hg_batch_take(&trace->mail, w->acting);
+        struct hg_batch *batch = hg_batch_take(&trace->mail, hg_mailbox(w));
         if (batch == NULL)
             break;
         size_t n = count - moved < HG_BATCH ? count - moved : HG_BATCH;
@@ -101,7 +113,7 @@ void hg_spill_roots(struct hg_worker *w)
     }
 }
 
-/* Call all helpers; the worker is worker 0 and alone. */
+/* Call all helpers; the worker is worker 0 and alone. What waits for other nodes is sent first. */
 static void hg_call_helpers(struct hg_worker *w)
 {
     struct hg_crew *crew = w->trace->heap->crew;
@@ -109,34 +121,73 @@ static void hg_call_helpers(struct hg_worker *w)
         return;
     w->parallel = true; /* before anybody can come */
     hg_crew_call(crew, crew->size);
+    for (int i = 1; w->routed && i <= crew->size; i++)
+        if (crew->member[i].started)
+            hg_mail_expect(&w->trace->mail, crew->member[i].node, 1);
+    hg_flush_all(w);
 }
 
-/* Should a thief go home? Only if what waits there is worth what it has to hand over here. */
-static bool hg_home_calls(const struct hg_worker *w)
+/* Should a thief stop? If workers of the node it acts for have nothing to do, or what waits at home is worth
+ * what it has to hand over here. */
+static bool hg_thief_stops(const struct hg_worker *w)
 {
+    const struct hg_mail *mail = &w->trace->mail;
     if (w->acting == w->home || !w->routed)
         return false;
-    uint32_t waiting = __atomic_load_n(&w->trace->mail.queue[w->home]->waiting, __ATOMIC_RELAXED);
-    return w->top < (size_t)waiting * 2 * HG_BATCH;
+    return __atomic_load_n(&mail->queue[w->acting]->sleepers, __ATOMIC_RELAXED) != 0 ||
+           w->top < (size_t)hg_mail_waiting(mail, w->home) * 2 * HG_BATCH;
+}
+
+/* Has worker 0, alone, anything for other nodes? */
+static bool hg_has_foreign(const struct hg_worker *w)
+{
+    bool has = w->routed && hg_mail_pending(&w->trace->mail) != 0;
+    for (int n = 0; w->routed && n < w->trace->mail.nodes && !has; n++)
+        has = w->out[n].batch != NULL;
+    return has;
+}
+
+/* Is it time to call helpers? For other nodes' objects earlier than for more hands. */
+static bool hg_helpers_due(const struct hg_worker *w)
+{
+    uint64_t after = w->trace->heap->options.help_after;
+    if (w->traced >= after)
+        return w->top >= w->period / 2 || hg_mail_pending(&w->trace->mail) != 0 ||
+               hg_has_foreign(w);
+    return w->traced >= HG_FOREIGN && hg_has_foreign(w);
+}
+
+/* Offer half of the stack, at most a batch, if somebody sleeps and nothing is on offer: at once to workers
+ * of the same node, to thieves now and then, who would else take turns at starving each other. */
+static void hg_offer(struct hg_worker *w)
+{
+    const struct hg_mail *mail = &w->trace->mail;
+    const struct hg_queue *queue = mail->queue[w->acting];
+    w->ticks++;
+    if (w->top < w->period / 8 || __atomic_load_n(&queue->offered, __ATOMIC_RELAXED) != 0 ||
+        __atomic_load_n(&mail->sleepers, __ATOMIC_RELAXED) == 0)
+        return;
+    if (__atomic_load_n(&queue->sleepers, __ATOMIC_RELAXED) == 0) {
+        if (w->ticks < HG_FOREIGN_TICKS)
+            return;
+        w->ticks = 0;
+    }
+    hg_share(w, w->top / 2 < HG_BATCH ? w->top / 2 : HG_BATCH);
 }
 
 bool hg_trace_tick(struct hg_worker *w, bool parallel)
 {
-    struct hg_trace *trace = w->trace;
     if (!parallel) {
-        if (w->traced < trace->heap->options.help_after ||
-            (w->top < w->period / 2 && hg_mail_pending(&trace->mail) == 0))
+        if (!hg_helpers_due(w))
             return false;
         hg_call_helpers(w);
         return w->parallel;
     }
-    if (hg_home_calls(w)) {
+    if (hg_thief_stops(w)) {
         w->returns = true;
         return true;
     }
-    if (w->top >= w->period / 8 && __atomic_load_n(&trace->mail.sleepers, __ATOMIC_RELAXED) != 0 &&
-        hg_mail_pending(&trace->mail) == 0)
-        hg_share(w, w->top / 2 < HG_BATCH ? w->top / 2 : HG_BATCH);
+    hg_offer(w);
     return false;
 }
 
@@ -153,52 +204,75 @@ static void hg_settle(struct hg_worker *w)
     }
 }
 
+/* What is pushed and what is sent depends on the node it acts for. */
+static void hg_aim(struct hg_worker *w)
+{
+    w->base = w->all_base + (w->routed ? (uintptr_t)w->acting << w->shift : 0);
+    w->bytes = w->routed ? (uintptr_t)1 << w->shift : w->all_bytes;
+}
+
 static void hg_act_for(struct hg_worker *w, int node)
 {
     if (w->acting == node)
         return;
     hg_settle(w);
     w->acting = node;
+    hg_aim(w);
 }
 
-/* Take a batch: of the home node, else of the nearest that has one. The stack is empty. */
-static bool hg_take(struct hg_worker *w)
+static void hg_unpack(struct hg_worker *w, struct hg_batch *batch)
+{
+    memcpy(w->stack, batch->entry, batch->count * sizeof *batch->entry);
+    w->top = batch->count;
+    hg_batch_give(&w->trace->mail, batch);
+}
+
+/* Of the nearest node that has something for thieves. */
+static bool hg_take_foreign(struct hg_worker *w, bool impatient)
 {
     struct hg_trace *trace = w->trace;
     const struct ht_node *home = &trace->heap->topology->node[w->home];
-    for (int i = 0; i < trace->mail.nodes; i++) {
-        int node = trace->mail.nodes == 1 ? 0 : home->order[i];
-        struct hg_batch *batch = hg_mail_fetch(&trace->mail, node);
+    if (!w->parallel && hg_helpers_due(w))
+        hg_call_helpers(w);
+    for (int i = 1; i < trace->mail.nodes; i++) {
+        struct hg_batch *batch = hg_mail_steal(&trace->mail, home->order[i], impatient);
         if (batch == NULL)
             continue;
-        if (w->routed) {
-            hg_act_for(w, node);
-            w->stolen += i > 0;
-        }
-        memcpy(w->stack, batch->entry, batch->count * sizeof *batch->entry);
-        w->top = batch->count;
-        hg_batch_give(&trace->mail, batch);
+        hg_act_for(w, home->order[i]);
+        w->stolen++;
+        hg_unpack(w, batch);
         return true;
     }
     return false;
 }
 
-/* Trace until all work of all workers is done. The worker is busy. */
+/* Take a batch of the home node. */
+static bool hg_take_home(struct hg_worker *w)
+{
+    struct hg_batch *batch = hg_mail_fetch(&w->trace->mail, hg_mailbox(w));
+    if (batch == NULL)
+        return false;
+    hg_act_for(w, hg_mailbox(w));
+    hg_unpack(w, batch);
+    return true;
+}
+
+/* Trace until all work of all workers is done. The worker is busy. Half-filled batches are sent when there is
+ * nothing to do at home. */
 static void hg_work(struct hg_worker *w)
 {
-    struct hg_trace *trace = w->trace;
-    for (;;) {
+    enum hg_rest rest = HG_REST_WORK;
+    while (rest != HG_REST_DONE) {
         hg_trace_drain(w);
-        for (int n = 0; w->routed && n < trace->mail.nodes; n++)
-            hg_flush(w, n);
         if (w->returns) { /* what it leaves behind is for others; without memory it stays */
             w->returns = false;
             hg_share(w, w->top);
         }
-        if (w->top > 0 || hg_take(w))
+        if (w->top > 0 || hg_take_home(w))
             continue;
-        if (!hg_mail_idle(&trace->mail))
-            return;
+        hg_flush_all(w);
+        if (!w->routed || !hg_take_foreign(w, rest == HG_REST_IMPATIENT))
+            rest = hg_mail_idle(&w->trace->mail, hg_mailbox(w));
     }
 }
 
@@ -242,12 +316,14 @@ static void hg_worker_prepare(struct hg_worker *w, int home, bool parallel)
 {
     hearth_heap *heap = w->trace->heap;
     const struct ha_windows *windows = heap->space.windows;
-    w->base = windows->base;
-    w->bytes = windows->bytes;
+    w->all_base = windows->base;
+    w->all_bytes = windows->bytes;
     w->shift = windows->shift;
     w->routed = w->trace->mail.nodes > 1;
     w->home = home;
     w->acting = w->routed ? home : 0;
+    hg_aim(w);
+    w->ticks = 0;
     w->parallel = parallel;
     w->returns = false;
     w->joined = true;
@@ -269,7 +345,10 @@ static void hg_help(void *data, int number)
     struct hg_trace *trace = data;
     int home = hg_crew_node(trace->heap->crew, number);
     struct hg_worker *w = hg_worker_get(trace, &trace->worker[number], number, home);
-    if (w == NULL || !hg_mail_join(&trace->mail)) /* without a stack: the others do it */
+    int mailbox = trace->mail.nodes > 1 ? home : 0;
+    if (w == NULL) /* without a stack: the others do it */
+        hg_mail_expect(&trace->mail, mailbox, -1);
+    if (w == NULL || !hg_mail_join(&trace->mail, mailbox))
         return;
     hg_worker_prepare(w, home, true);
     hg_observe_worker_begin(trace->heap, number, home);
@@ -291,6 +370,7 @@ hearth_status hg_trace_create(struct hg_trace **out, hearth_heap *heap)
         hg_mail_init(&trace->mail, heap->space.windows, local ? heap->space.nodes : 1);
     if (status == HEARTH_OK && hg_master(trace, 0) == NULL)
         status = ht_fail(HEARTH_ENOMEM, "no memory for the mark stack");
+    trace->mail.topology = heap->topology;
     if (status != HEARTH_OK) {
         hg_trace_destroy(trace);
         return status;
@@ -330,11 +410,11 @@ struct hg_worker *hg_trace_begin(struct hg_trace *trace, bool full, int node, hg
     for (int i = 1; i < HG_WORKERS_MAX; i++)
         if (trace->worker[i] != NULL)
             trace->worker[i]->joined = false;
-    hg_mail_begin(&trace->mail);
-    hg_crew_open(trace->heap->crew, hg_help, trace);
     struct hg_worker *w = hg_master(trace, node);
     trace->worker[0] = w;
     hg_worker_prepare(w, node, false);
+    hg_mail_begin(&trace->mail, hg_mailbox(w));
+    hg_crew_open(trace->heap->crew, hg_help, trace);
     return w;
 }
 
@@ -370,7 +450,7 @@ static void hg_rescan_object(void *data, uintptr_t object, uint8_t mark)
     hg_trace_again(w, object, mark == marks->old ? HG_TAG_PROMOTE : 0);
     if (w->top > HG_STACK / 2) {
         hg_work(w);
-        w->trace->mail.work = (uint64_t)1 << 32;
+        hg_mail_again(&w->trace->mail, hg_mailbox(w));
     }
 }
 
@@ -381,7 +461,7 @@ static void hg_rescan(struct hg_trace *trace)
     w->parallel = true; /* no helpers are called again */
     while (trace->lost) {
         trace->lost = false;
-        trace->mail.work = (uint64_t)1 << 32;
+        hg_mail_again(&trace->mail, hg_mailbox(w));
         trace->roots(trace->heap, w);
         hg_walk_marked(trace->heap, hg_rescan_object, w);
         hg_work(w);

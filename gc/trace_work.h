@@ -5,8 +5,16 @@
 
 #include "gc/trace.h"
 
-/* Send a tagged reference to another node's inbox (buffered). */
-void hg_send(struct hg_worker *worker, int node, uintptr_t entry);
+/* Send a tagged reference to another node's inbox; the slow one when its batch is full or missing. */
+void hg_send_slow(struct hg_worker *worker, int node, uintptr_t entry);
+static inline void hg_send(struct hg_worker *worker, int node, uintptr_t entry)
+{
+    struct hg_outbox *out = &worker->out[node];
+    if (__builtin_expect(out->at != out->end, 1))
+        *out->at++ = entry;
+    else
+        hg_send_slow(worker, node, entry);
+}
 /* The stack is full: move its older half to shared batches; without memory for them, drop references. */
 void hg_spill(struct hg_worker *worker);
 /* The same for the stack of roots, which must not be dropped: without memory, trace them. */

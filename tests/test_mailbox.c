@@ -78,7 +78,7 @@ START_TEST(the_inbox_comes_before_the_shared_list)
     struct hg_mail mail;
 
     mail_open(&mail, 2);
-    hg_mail_begin(&mail);
+    hg_mail_begin(&mail, 0);
     hg_mail_post(&mail, 1, batch_of(&mail, 1, 10), false);
     hg_mail_post(&mail, 1, batch_of(&mail, 1, 20), true);
     hg_mail_post(&mail, 1, batch_of(&mail, 1, 30), false);
@@ -97,7 +97,7 @@ START_TEST(the_inbox_comes_before_the_shared_list)
     ck_assert_uint_eq(seen[1] + seen[2], 40);
     ck_assert_ptr_null(hg_mail_fetch(&mail, 1));
     ck_assert(!hg_mail_done(&mail)); /* the caller is busy */
-    ck_assert(!hg_mail_idle(&mail));
+    ck_assert(hg_mail_idle(&mail, 0) == HG_REST_DONE);
     ck_assert(hg_mail_done(&mail) && hg_mail_check(&mail));
     hg_mail_destroy(&mail);
 }
@@ -108,17 +108,76 @@ START_TEST(nobody_joins_when_all_is_done)
     struct hg_mail mail;
 
     mail_open(&mail, 1);
-    ck_assert(!hg_mail_join(&mail));
-    hg_mail_begin(&mail);
-    ck_assert(hg_mail_join(&mail)); /* two are busy now */
+    ck_assert(!hg_mail_join(&mail, 0));
+    hg_mail_begin(&mail, 0);
+    ck_assert(hg_mail_join(&mail, 0)); /* two are busy now */
     hg_mail_post(&mail, 0, batch_of(&mail, 0, 1), false);
-    ck_assert(hg_mail_idle(&mail)); /* there is a batch: busy again */
+    ck_assert(hg_mail_idle(&mail, 0) == HG_REST_WORK); /* there is a batch: busy again */
     struct hg_batch *batch = hg_mail_fetch(&mail, 0);
     ck_assert_ptr_nonnull(batch);
     hg_batch_give(&mail, batch);
     mail.work -= (uint64_t)1 << 32; /* the other one is through */
-    ck_assert(!hg_mail_idle(&mail));
-    ck_assert(!hg_mail_join(&mail));
+    ck_assert(hg_mail_idle(&mail, 0) == HG_REST_DONE);
+    ck_assert(!hg_mail_join(&mail, 0));
+    hg_mail_destroy(&mail);
+}
+END_TEST
+
+/* What is offered goes to any thief; an inbox only without workers there, or with a backlog. */
+START_TEST(what_thieves_may_take)
+{
+    struct hg_mail mail;
+
+    mail_open(&mail, 3);
+    hg_mail_begin(&mail, 0);
+    hg_mail_post(&mail, 1, batch_of(&mail, 1, 10), true); /* nobody is there, nor was called */
+    hg_batch_give(&mail, hg_mail_steal(&mail, 1, false));
+    hg_mail_expect(&mail, 1, 1); /* somebody will come: only for the impatient */
+    hg_mail_post(&mail, 1, batch_of(&mail, 1, 11), true);
+    ck_assert_ptr_null(hg_mail_steal(&mail, 1, false));
+    hg_batch_give(&mail, hg_mail_steal(&mail, 1, true));
+    ck_assert(hg_mail_join(&mail, 1)); /* came */
+    hg_mail_post(&mail, 1, batch_of(&mail, 1, 12), true);
+    ck_assert_ptr_null(hg_mail_steal(&mail, 1, true));
+    hg_mail_post(&mail, 1, batch_of(&mail, 1, 13), false);
+    struct hg_batch *batch = hg_mail_steal(&mail, 1, false);
+    ck_assert_uint_eq(batch->entry[0], 13);
+    hg_batch_give(&mail, batch);
+    ck_assert_ptr_null(hg_mail_steal(&mail, 1, false));
+    for (uintptr_t i = 1; i < HG_BACKLOG; i++)
+        hg_mail_post(&mail, 1, batch_of(&mail, 0, 20 + i), true);
+    hg_batch_give(&mail, hg_mail_steal(&mail, 1, false));
+    ck_assert_ptr_null(hg_mail_steal(&mail, 1, false)); /* one less than a backlog */
+    ck_assert_uint_eq(hg_mail_waiting(&mail, 1), HG_BACKLOG - 1);
+    while ((batch = hg_mail_fetch(&mail, 1)) != NULL)
+        hg_batch_give(&mail, batch);
+    ck_assert_uint_eq(hg_mail_pending(&mail), 0);
+    hg_mail_again(&mail, 2);
+    hg_mail_post(&mail, 1, batch_of(&mail, 1, 30), true); /* those of the phase are gone */
+    hg_batch_give(&mail, hg_mail_steal(&mail, 1, false));
+    ck_assert_int_eq(hg_mail_idle(&mail, 2), HG_REST_DONE);
+    hg_mail_destroy(&mail);
+}
+END_TEST
+
+/* Work for those who were called is waited for, but not for ever. */
+START_TEST(patience_ends)
+{
+    struct hg_mail mail;
+
+    mail_open(&mail, 2);
+    hg_mail_begin(&mail, 0);
+    hg_mail_expect(&mail, 1, 1);
+    hg_mail_post(&mail, 1, batch_of(&mail, 0, 1), true);
+    uint64_t begin = ht_os_now();
+    ck_assert_int_eq(hg_mail_idle(&mail, 0), HG_REST_IMPATIENT);
+    ck_assert_uint_ge(ht_os_now() - begin, HG_PATIENCE_NS);
+    hg_batch_give(&mail, hg_mail_steal(&mail, 1, true));
+    hg_mail_post(&mail, 1, batch_of(&mail, 0, 2), true);
+    hg_mail_expect(&mail, 1, -1); /* it will not come */
+    ck_assert_int_eq(hg_mail_idle(&mail, 0), HG_REST_WORK);
+    hg_batch_give(&mail, hg_mail_steal(&mail, 1, false));
+    ck_assert_int_eq(hg_mail_idle(&mail, 0), HG_REST_DONE);
     hg_mail_destroy(&mail);
 }
 END_TEST
@@ -130,7 +189,7 @@ START_TEST(without_memory_there_is_no_batch)
     uint64_t before;
 
     mail_open(&mail, 2);
-    hg_mail_begin(&mail);
+    hg_mail_begin(&mail, 0);
     exhaust(mail.windows);
     while (hg_batch_take(&mail, 0) != NULL)
         ;
@@ -141,8 +200,8 @@ START_TEST(without_memory_there_is_no_batch)
     ck_assert_ptr_null(hg_batch_take(&mail, 1)); /* its own queue */
     ht_fault_arm(HT_FAULT_RESERVE, 0, false);
     ck_assert_ptr_null(hg_batch_take(&mail, 0));
-    ck_assert(!hg_mail_idle(&mail));
-    hg_mail_begin(&mail);
+    ck_assert(hg_mail_idle(&mail, 0) == HG_REST_DONE);
+    hg_mail_begin(&mail, 0);
     struct hg_batch *batch = hg_batch_take(&mail, 0);
     ck_assert_ptr_nonnull(batch);
     hg_batch_give(&mail, batch);
@@ -174,6 +233,7 @@ struct relay {
 };
 
 struct relay_worker {
+    int home;
     struct relay *relay;
     struct hg_batch *out[8];
     uint64_t random;
@@ -221,30 +281,36 @@ static void relay_flush(struct relay_worker *w)
         }
 }
 
+static struct hg_batch *relay_take(struct relay_worker *w, bool impatient)
+{
+    struct hg_mail *mail = &w->relay->mail;
+    struct hg_batch *batch = hg_mail_fetch(mail, w->home);
+
+    for (int n = 0; n < mail->nodes && batch == NULL; n++)
+        if (n != w->home)
+            batch = hg_mail_steal(mail, n, impatient);
+    return batch;
+}
+
 static void relay_work(struct relay_worker *w)
 {
     struct hg_mail *mail = &w->relay->mail;
+    enum hg_rest rest = HG_REST_WORK;
 
     do {
-        bool found = true;
-        while (found) {
-            found = false;
-            for (int n = 0; n < mail->nodes; n++) {
-                struct hg_batch *batch = hg_mail_fetch(mail, n);
-                if (batch == NULL)
-                    continue;
-                found = true;
-                for (uint32_t i = 0; i < batch->count; i++) {
-                    uintptr_t value = batch->entry[i];
-                    __atomic_fetch_add(&w->relay->used, 1, __ATOMIC_RELAXED);
-                    for (uintptr_t k = 0; value > 0 && k < value % 3; k++)
-                        relay_send(w, harness_random_below(&w->random, value));
-                }
-                hg_batch_give(mail, batch);
+        struct hg_batch *batch;
+        while ((batch = relay_take(w, rest == HG_REST_IMPATIENT)) != NULL) {
+            for (uint32_t i = 0; i < batch->count; i++) {
+                uintptr_t value = batch->entry[i];
+                __atomic_fetch_add(&w->relay->used, 1, __ATOMIC_RELAXED);
+                for (uintptr_t k = 0; value > 0 && k < value % 3; k++)
+                    relay_send(w, harness_random_below(&w->random, value));
             }
+            hg_batch_give(mail, batch);
             relay_flush(w);
         }
-    } while (hg_mail_idle(mail));
+        rest = hg_mail_idle(mail, w->home);
+    } while (rest != HG_REST_DONE);
     EXPECT(hg_mail_done(mail));
 }
 
@@ -252,7 +318,7 @@ static void *relay_main(void *argument)
 {
     struct relay_worker *w = argument;
 
-    if (hg_mail_join(&w->relay->mail))
+    if (hg_mail_join(&w->relay->mail, w->home))
         relay_work(w);
     return NULL;
 }
@@ -271,10 +337,13 @@ START_TEST(all_entries_are_used_and_all_workers_end)
     mail_open(&relay.mail, nodes);
     for (uint64_t round = 0; round < harness_scaled(60); round++) {
         relay.made = relay.used = 0;
-        hg_mail_begin(&relay.mail);
+        hg_mail_begin(&relay.mail, 0);
         for (int i = 0; i < WORKERS; i++) {
             worker[i].relay = &relay;
             worker[i].random = harness_seed() + round * WORKERS + (uint64_t)i;
+            worker[i].home = i % nodes;
+            if (i > 0 && round % 2 != 0) /* all of them come */
+                hg_mail_expect(&relay.mail, worker[i].home, 1);
         }
         for (int i = 1; i < WORKERS; i++)
             ck_assert_int_eq(pthread_create(&worker[i].thread, NULL, relay_main, &worker[i]), 0);
@@ -301,9 +370,10 @@ START_TEST(idle_workers_sleep)
     struct timespec used;
 
     mail_open(&relay.mail, 2);
-    hg_mail_begin(&relay.mail);
+    hg_mail_begin(&relay.mail, 0);
     for (int i = 0; i < WORKERS; i++) {
         worker[i].relay = &relay;
+        worker[i].home = i % 2;
         ck_assert_int_eq(pthread_create(&worker[i].thread, NULL, relay_main, &worker[i]), 0);
     }
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
@@ -312,7 +382,7 @@ START_TEST(idle_workers_sleep)
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
     double spent = (double)used.tv_sec + (double)used.tv_nsec / 1e9 - before;
     ck_assert_msg(spent < 0.1, "%d idle workers used %.3f s", WORKERS, spent);
-    ck_assert(!hg_mail_idle(&relay.mail));
+    ck_assert(hg_mail_idle(&relay.mail, 0) == HG_REST_DONE);
     for (int i = 0; i < WORKERS; i++)
         pthread_join(worker[i].thread, NULL);
     hg_mail_destroy(&relay.mail);
@@ -328,6 +398,8 @@ HARNESS_SUITE(mailbox)
     tcase_add_test(queues, a_batch_lies_on_its_node_and_is_reused);
     tcase_add_test(queues, many_batches_are_distinct);
     tcase_add_test(queues, the_inbox_comes_before_the_shared_list);
+    tcase_add_test(queues, what_thieves_may_take);
+    tcase_add_test(queues, patience_ends);
     tcase_add_test(queues, nobody_joins_when_all_is_done);
     tcase_add_test(queues, without_memory_there_is_no_batch);
     tcase_add_test(queues, creation_fails_without_memory);

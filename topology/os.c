@@ -134,18 +134,27 @@ static size_t ht_meminfo(const char *text, const char *name)
     return line != NULL ? (size_t)strtoull(line + strlen(name), NULL, 10) << 10 : 0;
 }
 
+/* Never a cancellation point: callers hold locks. */
+static ssize_t ht_read_file(const char *path, char *text, size_t size)
+{
+    int before;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t length = file >= 0 ? read(file, text, size - 1) : -1;
+    if (file >= 0)
+        close(file);
+    pthread_setcancelstate(before, &before);
+    if (length >= 0)
+        text[length] = '\0';
+    return length;
+}
+
 bool ht_os_node_memory(const char *directory, int os_node, size_t *total, size_t *available)
 {
     char path[256], text[4096];
     snprintf(path, sizeof(path), "%s/node%d/meminfo", directory, os_node);
-    int file = open(path, O_RDONLY | O_CLOEXEC);
-    if (file < 0)
+    if (ht_read_file(path, text, sizeof(text)) <= 0)
         return false;
-    ssize_t length = read(file, text, sizeof(text) - 1);
-    close(file);
-    if (length <= 0)
-        return false;
-    text[length] = '\0';
     *total = ht_meminfo(text, " MemTotal:");
     *available = ht_meminfo(text, " MemFree:") + ht_meminfo(text, " Active(file):") +
                  ht_meminfo(text, " Inactive(file):");

@@ -51,9 +51,13 @@ function bar(what, measured, limit, least, format,    good) {
         sprintf(format, measured), good ? "pass" : "MISS"
 }
 
+function quotient(a, b) {
+    return b > 0 ? a / b : 0
+}
+
 function ratio(machine, workload, group, key) {
-    return part(run[machine, workload, "local"], group, key) /
-        part(run[machine, workload, "off"], group, key)
+    return quotient(part(run[machine, workload, "local"], group, key),
+        part(run[machine, workload, "off"], group, key))
 }
 
 function bars(machine,    w, list, n, i) {
@@ -65,7 +69,8 @@ function bars(machine,    w, list, n, i) {
     bar("shared: the same", ratio(machine, "shared", "heap", "distance"), 0.6, 0, "%.2f")
     bar("trees: accesses, local / off", ratio(machine, "trees", "all", "accesses"), 1.10, 0, "%.2f")
     bar("shared: the same", ratio(machine, "shared", "all", "accesses"), 1.25, 0, "%.2f")
-    bar("onebuilder: CPU of the collections, local / off", get(run[machine, "onebuilder", "local"], "cpu_ms") / get(run[machine, "onebuilder", "off"], "cpu_ms"), 1.15, 0, "%.2f")
+    bar("onebuilder: CPU of the collections, local / off", quotient(get(run[machine, "onebuilder", "local"], "cpu_ms"),
+        get(run[machine, "onebuilder", "off"], "cpu_ms")), 1.15, 0, "%.2f")
     n = split("trees shared cache", list, " ")
     for (i = 1; i <= n; i++) {
         w = list[i]

@@ -160,36 +160,46 @@ static const struct phase shared_phases[] = {
 
 /* --- cache ------------------------------------------------------------------------------------------------ */
 
-/* Thread 0 makes the table, a root from the start: the others come after the barrier. */
+/* Thread 0 makes the table; the others come after the barrier. */
 static void cache_create(struct worker *w)
 {
     struct run *run = w->run;
     run->buckets = run->objects * (size_t)run->threads / 2;
     if (w->index == 0)
         run->table = object_or_fail(hearth_new_array(w->mutator, run->refs, run->buckets));
+    roots_create(w, run->objects);
 }
 
-/* A new entry for a random key takes the place of a bucket's chain; one in four is chained before it. Two
- * threads may take the same bucket at once: one of their entries is lost, as in any cache. */
+/* Entries with their values, kept by the thread for now. */
+static void cache_entries(struct worker *w)
+{
+    struct run *run = w->run;
+    for (size_t i = 0; i < run->objects; i++) {
+        size_t size = (size_t)16 << run_random(w, 6);
+        struct entry *entry =
+            object_or_fail(hearth_alloc(w->mutator, run->entry, sizeof(struct entry)));
+        hearth_store(w->mutator, w->roots, (void **)w->roots + i, entry);
+        void *value = object_or_fail(hearth_alloc_array(w->mutator, run->bytes, size));
+        hearth_store(w->mutator, entry, &entry->value, value);
+    }
+}
+
+/* An entry takes the place of a random bucket's chain; one in four is chained before it. Two threads may
+ * take the same bucket at once: one of their entries is lost, as in any cache. */
 static void cache_put(struct worker *w)
 {
     struct run *run = w->run;
-    HEARTH_FRAME(w->mutator, frame, 1);
     for (size_t i = 0; i < run->objects; i++) {
-        size_t size = (size_t)16 << run_random(w, 6);
-        frame.ref[0] = object_or_fail(hearth_alloc_array(w->mutator, run->bytes, size));
-        struct entry *entry =
-            object_or_fail(hearth_alloc(w->mutator, run->entry, sizeof(struct entry)));
+        struct entry *entry = ((struct entry **)w->roots)[i];
         size_t bucket = run_random(w, run->buckets);
         void **slot = (void **)run->table + bucket;
         struct entry *before = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
         entry->key = bucket;
-        hearth_store_init(&entry->value, frame.ref[0]);
         if (before != NULL && before->next == NULL && run_random(w, 4) == 0)
-            hearth_store_init((void **)&entry->next, before);
+            hearth_store(w->mutator, entry, (void **)&entry->next, before);
         hearth_store(w->mutator, run->table, slot, entry);
     }
-    HEARTH_FRAME_END(w->mutator, frame);
+    w->roots = NULL; /* what was replaced is garbage */
 }
 
 static bool cache_check(struct run *run)
@@ -202,7 +212,8 @@ static bool cache_check(struct run *run)
     return found > run->buckets / 4;
 }
 
-static const struct phase cache_phases[] = {{"create", cache_create}, {"allocate", cache_put}, {0}};
+static const struct phase cache_phases[] = {
+    {"create", cache_create}, {"allocate", cache_entries}, {"link", cache_put}, {0}};
 
 const struct workload run_workloads[] = {{"trees", trees_phases, trees_check},
                                          {"shared", shared_phases, shared_check},
