@@ -96,6 +96,7 @@ help: ## list the targets
 	    while IFS=$$'\t' read -r name text; do printf '  %-14s %s\n' "$$name" "$$text"; done
 	@echo 'variables: SUITES="a b" (only these test suites), SEED=n (repeat a test run),'
 	@echo '           SCALE=f THREADS=n (for run), SCALE=f ROUNDS=n ARGS=--strict (for bench),'
+	@echo '           NUMA_MACHINES="a b" (for check-numa; all: tests/numa/guest --list)'
 	@echo '           EXTRA_SYSTEMS=DIR (more benchmark adapters, DIR/<name>.h and .mk),'
 	@echo '           CFLAGS=... LDFLAGS=... (added to the own ones)'
 

@@ -2,8 +2,8 @@
 # tests/side_by_side.sh - runs the test suites several at a time, for checkers that make one slow.
 #
 # usage: side_by_side.sh LOG SUITE... -- RUNNER-COMMAND...
-# Each suite is a process of its own: RUNNER-COMMAND SUITE. As many run at once as there are CPUs. Long
-# suites are best named first. A suite's output is printed when it ends; the last line holds the sum of
+# Each suite is a process of its own: RUNNER-COMMAND SUITE. SIDE_BY_SIDE of them run at once, as
+# many as there are CPUs if it is not set. Long suites are best named first. A suite's output is printed when it ends; the last line holds the sum of
 # Check's totals. Status 1 if any suite failed. Suites that measure time do not belong here.
 set -uo pipefail
 
@@ -34,7 +34,7 @@ export -f one
 export parts
 
 printf '%s\0' "${suites[@]}" |
-    xargs -0 -P "$(nproc)" -I '{}' bash -c 'one "$@"' one '{}' "$@" 2>&1 | tee "$log"
+    xargs -0 -P "${SIDE_BY_SIDE:-$(nproc)}" -I '{}' bash -c 'one "$@"' one '{}' "$@" 2>&1 | tee "$log"
 
 printf 'longest:\n%s\n' "$(sort -rn "$parts"/*.time | head -n 5)" | tee -a "$log"
 failed=$(cat "$parts"/*.failed 2>/dev/null)

@@ -196,7 +196,7 @@ START_TEST(attach_calls)
     HARNESS_STATUS_NAMES(hearth_attach(heap, NULL, NULL), HEARTH_EINVAL, "out");
     for (int node = -3; node < 100; node += 7) {
         options.node = node;
-        if (node < -1 || node > 1)
+        if (node < -1 || node >= harness_nodes(2))
             HARNESS_STATUS_NAMES(hearth_attach(heap, &options, &mutator), HEARTH_ENODE,
                                  number_text(node));
     }

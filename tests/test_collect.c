@@ -53,6 +53,7 @@ START_TEST(a_collection_reports_what_it_did)
     struct fixture f;
 
     fixture_open(&f, "nursery=64m,workers=1");
+    fixture_stay_home(&f);
     HEARTH_FRAME(f.m, frame, 1);
     for (uint64_t i = 0; i < ITEMS; i++)
         fixture_push(&f, &frame.ref[0], i);

@@ -77,7 +77,7 @@ START_TEST(credit)
         if (!ha_room_take(&room, bytes, 1000))
             break;
         taken += bytes;
-        node_memory(1, 6400, unused - (int)(taken >> 20), 0);
+        node_memory(1, 6400, unused - (int)((taken + (1 << 20) - 1) >> 20), 0);
     }
     ck_assert_uint_ge(taken, (size_t)95 << 20);
     ck_assert_uint_le(taken, (size_t)100 << 20);

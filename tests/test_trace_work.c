@@ -207,6 +207,7 @@ START_TEST(a_lone_worker_crosses_over)
     struct fixture f;
 
     fixture_open(&f, "fake-nodes=2,workers=1");
+    fixture_stay_home(&f);
     HEARTH_FRAME(f.m, frame, 1);
     build_list(&f, &frame.ref[0], 10000, 2, 100);
     hearth_collection c = fixture_collect(&f, 2);
