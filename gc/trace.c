@@ -20,9 +20,8 @@ enum { HG_RING = 64 };
 HG_HOT void hg_push(struct hg_worker *w, uintptr_t object, uintptr_t tags, const bool routed)
 {
     if (object - w->base >= w->bytes) {
-        uintptr_t offset = object - w->all_base;
-        if (routed && offset < w->all_bytes)
-            hg_send(w, (int)(offset >> w->shift), object | tags);
+        if (routed && object != 0 && object - w->all_base < w->all_bytes)
+            hg_send(w, (int)((object - w->all_base) >> w->shift), object | tags);
         return;
     }
     if (__builtin_expect(w->top == HG_STACK, 0))

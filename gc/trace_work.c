@@ -157,18 +157,29 @@ static bool hg_helpers_due(const struct hg_worker *w)
     return w->traced >= HG_FOREIGN && hg_has_foreign(w);
 }
 
+/* Ticks from one offer to thieves to the next: the fewer of all workers sleep, the longer. For a few that are
+ * done early at the end it is not worth while, and they would only take turns at starving each other. */
+static uint32_t hg_foreign_ticks(const struct hg_mail *mail, uint32_t sleepers)
+{
+    uint32_t workers = 0;
+    for (int n = 0; n < mail->nodes; n++)
+        workers += __atomic_load_n(&mail->queue[n]->workers, __ATOMIC_RELAXED);
+    return HG_FOREIGN_TICKS * workers / sleepers;
+}
+
 /* Offer half of the stack, at most a batch, if somebody sleeps and nothing is on offer: at once to workers
- * of the same node, to thieves now and then, who would else take turns at starving each other. */
+ * of the same node, now and then to thieves. */
 static void hg_offer(struct hg_worker *w)
 {
     const struct hg_mail *mail = &w->trace->mail;
     const struct hg_queue *queue = mail->queue[w->acting];
+    uint32_t sleepers = __atomic_load_n(&mail->sleepers, __ATOMIC_RELAXED);
     w->ticks++;
-    if (w->top < w->period / 8 || __atomic_load_n(&queue->offered, __ATOMIC_RELAXED) != 0 ||
-        __atomic_load_n(&mail->sleepers, __ATOMIC_RELAXED) == 0)
+    if (w->top < w->period / 8 || sleepers == 0 ||
+        __atomic_load_n(&queue->offered, __ATOMIC_RELAXED) != 0)
         return;
     if (__atomic_load_n(&queue->sleepers, __ATOMIC_RELAXED) == 0) {
-        if (w->ticks < HG_FOREIGN_TICKS)
+        if (w->ticks < hg_foreign_ticks(mail, sleepers))
             return;
         w->ticks = 0;
     }

@@ -113,8 +113,9 @@ static void print_result(const struct run *run, int collections)
            last.live_bytes, last.objects_traced, last.local, last.sent, last.stolen, last.workers,
            (double)last.pause_ns * 1e-6, run->cpu_ms);
     print_sums("heap", "full", "gc-worker", "heap");
+    print_sums("window", "full", "gc-worker", "window");
     print_sums("all", "full", "gc-worker", "");
-    print_sums("allocate", "allocate", "mutator", "heap");
+    print_sums("allocate", "allocate", "mutator", "window");
     print_nodes(run, stats.nodes);
     printf("}\n");
 }

@@ -80,8 +80,8 @@ function bars(machine,    w, list, n, i) {
 
 function table(machine,    w, m, works, modes, i, j, line) {
     printf "\n### Machine `%s`: accesses of the collecting threads in full collections\n\n", machine
-    print "| workload | mode | heap: accesses, M | local, % | distance | misses, M | local, % | distance | all: accesses, M | local, % | allocation: local, % | sent | stolen | workers |"
-    print "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|"
+    print "| workload | mode | heap: accesses, M | local, % | distance | misses, M | local, % | distance | stacks and batches: accesses, M | local, % | all: accesses, M | local, % | allocation: local, % | sent | stolen | workers |"
+    print "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|"
     split("trees shared onebuilder cache", works, " ")
     split("off interleave place local", modes, " ")
     for (i = 1; i in works; i++)
@@ -91,10 +91,11 @@ function table(machine,    w, m, works, modes, i, j, line) {
             line = run[machine, w, m]
             if (line == "")
                 continue
-            printf "| %s | %s | %.2f | %.1f | %.2f | %.3f | %.1f | %.2f | %.2f | %.1f | %.1f | %d | %d | %d |\n", w, m,
+            printf "| %s | %s | %.2f | %.1f | %.2f | %.3f | %.1f | %.2f | %.2f | %.1f | %.2f | %.1f | %.1f | %d | %d | %d |\n", w, m,
                 part(line, "heap", "accesses") / 1e6, part(line, "heap", "local_percent"),
                 part(line, "heap", "distance"), part(line, "heap", "misses") / 1e6,
                 part(line, "heap", "miss_local_percent"), part(line, "heap", "miss_distance"),
+                part(line, "window", "accesses") / 1e6, part(line, "window", "local_percent"),
                 part(line, "all", "accesses") / 1e6, part(line, "all", "local_percent"),
                 part(line, "allocate", "local_percent"), get(line, "sent"), get(line, "stolen"),
                 get(line, "workers")
