@@ -22,15 +22,26 @@ static int hg_mailbox(const struct hg_worker *w)
     return w->routed ? w->home : 0;
 }
 
+/* References waiting in an outgoing buffer. */
+static uint32_t hg_outgoing(const struct hg_worker *w, int node)
+{
+    const struct hg_outbox *out = &w->out[node];
+    return out->batch != NULL ? (uint32_t)(out->at - out->batch->entry) : 0;
+}
+
+/* Post what is in the buffer; the batch goes in any case. */
 static void hg_flush(struct hg_worker *w, int node)
 {
-    struct hg_outbox *out = &w->out[node];
-    if (out->batch == NULL)
+    struct hg_batch *batch = w->out[node].batch;
+    if (batch == NULL)
         return;
-    out->batch->count = (uint32_t)(out->at - out->batch->entry);
-    w->sent += out->batch->count;
-    hg_mail_post(&w->trace->mail, node, out->batch, true);
-    *out = (struct hg_outbox){NULL, NULL, NULL};
+    batch->count = hg_outgoing(w, node);
+    w->out[node] = (struct hg_outbox){NULL, NULL, NULL};
+    w->sent += batch->count;
+    if (batch->count != 0)
+        hg_mail_post(&w->trace->mail, node, batch, true);
+    else
+        hg_batch_give(&w->trace->mail, batch);
 }
 
 static void hg_flush_all(struct hg_worker *w)
@@ -141,9 +152,9 @@ static bool hg_thief_stops(const struct hg_worker *w)
 /* Has worker 0, alone, anything for other nodes? */
 static bool hg_has_foreign(const struct hg_worker *w)
 {
-    bool has = w->routed && hg_mail_pending(&w->trace->mail) != 0;
+    bool has = w->routed && (w->acting != w->home || hg_mail_pending(&w->trace->mail) != 0);
     for (int n = 0; w->routed && n < w->trace->mail.nodes && !has; n++)
-        has = w->out[n].batch != NULL;
+        has = hg_outgoing(w, n) != 0;
     return has;
 }
 
@@ -268,6 +279,28 @@ static bool hg_take_home(struct hg_worker *w)
     return true;
 }
 
+/* The only outgoing references are a few for one node: to go after them costs less than to send them and
+ * sleep. (A list that changes nodes at every link would else wake a thread for each.) */
+static bool hg_follow(struct hg_worker *w)
+{
+    int only = -1;
+    for (int n = 0; w->routed && n < w->trace->mail.nodes; n++) {
+        uint32_t count = hg_outgoing(w, n);
+        if (count == 0)
+            continue;
+        if (only >= 0 || count > HG_FOLLOW)
+            return false;
+        only = n;
+    }
+    if (only < 0)
+        return false;
+    struct hg_outbox *out = &w->out[only];
+    hg_act_for(w, only);
+    while (out->at > out->batch->entry)
+        w->stack[w->top++] = *--out->at;
+    return true;
+}
+
 /* Trace until all work of all workers is done. The worker is busy. Half-filled batches are sent when there is
  * nothing to do at home. */
 static void hg_work(struct hg_worker *w)
@@ -279,7 +312,7 @@ static void hg_work(struct hg_worker *w)
             w->returns = false;
             hg_share(w, w->top);
         }
-        if (w->top > 0 || hg_take_home(w))
+        if (w->top > 0 || hg_take_home(w) || hg_follow(w))
             continue;
         hg_flush_all(w);
         if (!w->routed || !hg_take_foreign(w, rest == HG_REST_IMPATIENT))

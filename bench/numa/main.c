@@ -18,7 +18,8 @@
 enum { OBJECTS = 32 * 1023, COLLECTIONS = 3 };
 
 static const char usage[] =
-    "usage: numa trees|shared|onebuilder|cache [--objects N] [--threads N] [--collections N]\n"
+    "usage: numa trees|shared|onebuilder|cache|alternate|oneroot [--objects N] [--threads N] "
+    "[--collections N]\n"
     "  --objects N       of each thread, 1023 to 10000000 (default 32736)\n"
     "  --threads N       1 to 64 (default: as many as CPUs may be used)\n"
     "  --collections N   full collections that are counted, 1 to 1000 (default 3)\n";

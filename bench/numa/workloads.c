@@ -1,10 +1,12 @@
-/* bench/numa/workloads.c - four shapes of sharing between the threads of different nodes.
+/* bench/numa/workloads.c - shapes of sharing between the threads of different nodes.
  *
  *   trees       each thread builds binary trees of its own; then 2 % of all references are turned to a
  *               random object of a random other thread: data partitioned by thread
  *   shared      each thread builds its share of one random graph of out-degree 4, every reference to an object
  *               of a random thread: of N threads' objects (N-1)/N refer to others; 75 % on four nodes
  *   onebuilder  thread 0 builds everybody's trees: everything lies on its node
+ *   alternate   one list whose links lead from node to node: no two objects in a row on one node
+ *   oneroot     trees, found from an array on the first thread's node
  *   cache       a hash table that all threads put entries into at random: table and chains are shared,
  *               an entry lies on the node of the thread that put it
  *
@@ -215,8 +217,66 @@ static bool cache_check(struct run *run)
 static const struct phase cache_phases[] = {
     {"create", cache_create}, {"allocate", cache_entries}, {"link", cache_put}, {0}};
 
+/* --- hard cases for tracing by node ------------------------------------------------------------------------- */
+
+/* One list whose every link leads to the next node; held by its head alone. */
+static void alternate_build(struct worker *w)
+{
+    struct run *run = w->run;
+    int nodes = hearth_topology_nodes(hearth_heap_topology(run->heap));
+    if (w->index != 0)
+        return;
+    w->roots = object_or_fail(hearth_new_array(w->mutator, run->refs, 1));
+    struct node *before = NULL;
+    for (size_t i = 0; i < run->objects * (size_t)run->threads; i++) {
+        struct node *node =
+            object_or_fail(hearth_new_on(w->mutator, run->node, 0, (int)(i % (size_t)nodes)));
+        node->number = i;
+        if (before == NULL)
+            hearth_store(w->mutator, w->roots, (void **)w->roots, node);
+        else
+            hearth_store(w->mutator, before, (void **)&before->ref[0], node);
+        before = node;
+    }
+}
+
+static bool alternate_check(struct run *run)
+{
+    size_t count = 0;
+    for (struct node *n = *(struct node **)run->worker[0].roots; n != NULL; n = n->ref[0], count++)
+        if (n->number != count)
+            return false;
+    return count == run->objects * (size_t)run->threads;
+}
+
+static const struct phase alternate_phases[] = {{"allocate", alternate_build}, {0}};
+
+/* Everybody's trees, found from one array on the first thread's node. */
+static void oneroot_gather(struct worker *w)
+{
+    struct run *run = w->run;
+    size_t trees = run->objects / TREE, all = trees * (size_t)run->threads;
+    if (w->index != 0)
+        return;
+    run->table = object_or_fail(hearth_new_array(w->mutator, run->refs, all));
+    for (size_t i = 0; i < all; i++) {
+        void **roots = run->worker[i / trees].roots;
+        hearth_store(w->mutator, run->table, (void **)run->table + i, roots[i % trees]);
+    }
+}
+
+static void oneroot_drop(struct worker *w)
+{
+    w->roots = NULL;
+}
+
+static const struct phase oneroot_phases[] = {
+    {"allocate", trees_own}, {"gather", oneroot_gather}, {"drop", oneroot_drop}, {0}};
+
 const struct workload run_workloads[] = {{"trees", trees_phases, trees_check},
                                          {"shared", shared_phases, shared_check},
                                          {"onebuilder", onebuilder_phases, trees_check},
                                          {"cache", cache_phases, cache_check},
+                                         {"alternate", alternate_phases, alternate_check},
+                                         {"oneroot", oneroot_phases, trees_check},
                                          {0}};
