@@ -21,14 +21,16 @@ static hearth_status hg_heap_options(struct hearth_options *to, const hearth_opt
     return ht_options_defaults(to, true);
 }
 
-/* `off` and `interleave` know no nodes: one pool over all memory, bound to nothing or interleaved. */
+/* `off` and `interleave` know no nodes: one pool over all memory, bound to nothing or interleaved. The same
+ * where the user spreads all memory or prefers a node (numactl): it would lie elsewhere than planned. */
 static hearth_status hg_heap_topology(hearth_heap *heap)
 {
     int mode = heap->options.mode;
     if (mode == HT_MODE_OFF)
         heap->options.policy = HT_POLICY_OFF;
     hearth_status status = ht_topology_create(&heap->topology, &heap->options);
-    if (status == HEARTH_OK && (mode == HT_MODE_OFF || mode == HT_MODE_INTERLEAVE))
+    if (status == HEARTH_OK && (mode == HT_MODE_OFF || mode == HT_MODE_INTERLEAVE ||
+                                (mode == HT_MODE_AUTO && heap->topology->user_spreads)))
         ht_topology_merge(heap->topology);
     if (status == HEARTH_OK && heap->options.preferred >= heap->topology->nodes)
         status = ht_fail(HEARTH_ENODE, "preferred=%lld: the heap has nodes 0 to %d",

@@ -184,6 +184,8 @@ START_TEST(policy_of_the_user_is_seen)
     memset(&mask, 0xff, sizeof(mask));
     before = mask;
     ck_assert_int_eq(ht_bind_policy(&mask), policies[_i].user);
+    if (policies[_i].user)
+        ck_assert_int_eq(ht_bind_policy_spreads(), (policies[_i].mode & 0xff) != MPOL_BIND);
     if ((policies[_i].mode & 0xff) == MPOL_BIND)
         ck_assert_mem_eq(&mask, &one, sizeof(one));
     else

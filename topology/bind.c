@@ -44,16 +44,34 @@ static bool ht_mask_empty(const struct ht_node_mask *mask)
     return memcmp(mask, &none, sizeof(none)) == 0;
 }
 
-/* The high bits of the mode are flags. A preference for no node is the local policy. */
-bool ht_bind_policy(struct ht_node_mask *mask)
+/* The calling thread's policy; the high bits of the mode are flags. */
+static bool ht_get_policy(int *mode, struct ht_node_mask *nodes)
 {
     const int flags = 1 << 13 | 1 << 14 | 1 << 15;
-    struct ht_node_mask nodes = {{0}};
+
+    memset(nodes, 0, sizeof(*nodes));
+    if (get_mempolicy(mode, nodes->word, HT_OS_NODES + 1, NULL, 0) != 0)
+        return false;
+    *mode &= ~flags;
+    return true;
+}
+
+bool ht_bind_policy_spreads(void)
+{
+    struct ht_node_mask nodes;
     int mode;
 
-    if (get_mempolicy(&mode, nodes.word, HT_OS_NODES + 1, NULL, 0) != 0)
+    return ht_get_policy(&mode, &nodes) && mode != MPOL_BIND;
+}
+
+/* A preference for no node is the local policy. */
+bool ht_bind_policy(struct ht_node_mask *mask)
+{
+    struct ht_node_mask nodes;
+    int mode;
+
+    if (!ht_get_policy(&mode, &nodes))
         return false;
-    mode &= ~flags;
     if (mode == MPOL_DEFAULT || mode == MPOL_LOCAL || ht_mask_empty(&nodes))
         return false;
     if (mode == MPOL_BIND) {

@@ -140,6 +140,7 @@ static hearth_status ht_topology_fill(struct hearth_topology *topology, struct h
                        machine->count);
     topology->synthetic = !machine->own;
     topology->user_policy = machine->user_policy;
+    topology->user_spreads = machine->user_spreads;
     topology->l2_bytes = ht_machine_l2(machine);
     status = ht_fill_nodes(topology, machine);
     if (status != HEARTH_OK)

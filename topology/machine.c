@@ -100,8 +100,10 @@ static void ht_machine_restrict(struct ht_machine *machine)
 
     if (!machine->own || !ht_bind_nodes(&mask))
         memset(&mask, 0xff, sizeof(mask));
-    if (machine->own)
+    if (machine->own) {
         machine->user_policy = ht_bind_policy(&mask);
+        machine->user_spreads = machine->user_policy && ht_bind_policy_spreads();
+    }
     for (int i = 0; i < machine->count; i++) {
         struct ht_machine_node *node = &machine->node[i];
 

@@ -31,6 +31,7 @@ struct ht_machine {
     hwloc_topology_t hwloc; /* loaded                                                         */
     bool own;               /* it is the machine we run on: the kernel's word counts as well  */
     bool user_policy;       /* a memory policy other than local is in force                   */
+    bool user_spreads;      /* and it is not one that binds: pages lie where it says          */
     int count;              /* nodes, also those hearth will not use                          */
     struct ht_machine_node
         *node;          /* [count]                                                        */
@@ -64,6 +65,9 @@ bool ht_bind_nodes(struct ht_node_mask *mask);
 /* The memory policy in force: true if it is one of the user's; `mask` is cut to the nodes of a
  * BIND. */
 bool ht_bind_policy(struct ht_node_mask *mask);
+/* Is that policy one that decides for whole processes where pages lie, whoever touches them (interleaving,
+ * preferred)? Then memory has no node to speak of. */
+bool ht_bind_policy_spreads(void);
 
 static inline bool ht_mask_has(const struct ht_node_mask *mask, int os_node)
 {

@@ -34,6 +34,7 @@ struct hearth_topology {
     bool fake;                     /* fake nodes                                                 */
     bool synthetic;                /* hwloc was told a topology: never bind anything             */
     bool user_policy;              /* numactl --interleave/--membind/--preferred is in force     */
+    bool user_spreads;             /* it is not --membind: heaps take all nodes for one          */
     int spread;                    /* after ht_topology_merge: entries of spread_node, else 0    */
     int spread_node[HT_MAX_NODES]; /* the system's nodes that were merged into one               */
     struct ht_node node[HT_MAX_NODES];
