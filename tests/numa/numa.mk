@@ -6,7 +6,7 @@
 NUMA := build/numa
 GUEST := tests/numa/guest --build $(NUMA)
 
-.PHONY: deps-guest guest-kernel guest-plugin check-guest check-numa
+.PHONY: deps-guest guest-kernel guest-plugin check-guest check-numa check-placement
 
 NEEDED_GUEST := cmd:qemu-system-x86_64=qemu-system-x86 cmd:busybox=busybox-static cmd:cpio=cpio \
                 cmd:numactl=numactl cmd:hwloc-bind=hwloc cmd:lstopo-no-graphics=hwloc
@@ -57,6 +57,25 @@ check-guest: guest-kernel $(NUMA_PLUGIN) $(NUMA)/test_access ## test the NUMA gu
 	        --env ACCESS_CACHE_KIB=$${kib:-0} -- $(NUMA)/test_access; \
 	done
 
+# Where memory lies, by what the kernel says: a runner of its own, made like that of the other tests.
+PLACEMENT := $(OUT)/tests/check_placement
+PLACEMENT_SOURCES := $(wildcard tests/numa/test_placement*.c)
+PLACEMENT_OBJECTS := $(PLACEMENT_SOURCES:%.c=$(OBJ)/%.o)
+NUMA_LIMIT ?= 900
+PLACEMENT_MACHINES ?= 2node 4ring cpuless memless hmat
+env_placement := CK_TIMEOUT_MULTIPLIER=3 $(if $(SEED),SEED=$(SEED))
+
+$(PLACEMENT): $(PLACEMENT_OBJECTS) $(OBJ)/tests/harness.o $(LIBRARY_OBJECTS)
+	$(say) LD $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LINK_FLAGS) -o $@ $^ $(CHECK_LIBS) $(DEPS_LIBS)
+
+check-placement: guest-kernel $(PLACEMENT) ## where memory lies, in NUMA guests (PLACEMENT_MACHINES="a b")
+	@tests/numa/check_machines.sh $(NUMA)/placement '$(PLACEMENT_MACHINES)' $(GUEST) \
+	    --time $(NUMA_LIMIT) $(addprefix --env ,$(env_placement)) -- $(PLACEMENT)
+
+-include $(PLACEMENT_OBJECTS:.o=.d)
+
 # The suites inside of these machines, a few at a time: the guest has more processors than the host.
 # Some suites stay outside:
 #   bench, readme   need the compiler, the source tree and the benchmarks' programs
@@ -65,7 +84,6 @@ NUMA_MACHINES ?= 2node 4ring 8node cpuless memless hmat
 NUMA_SKIP := bench readme faults
 NUMA_FIRST := trace_work chunk oracle alloc trace pacing
 NUMA_SUITES ?= $(SUITES)
-NUMA_LIMIT ?= 900
 # Virtual processors of software are slow: more time, less repetition.
 env_numa := CK_TIMEOUT_MULTIPLIER=3 HARNESS_DIVIDE=16 SIDE_BY_SIDE=3 $(if $(SEED),SEED=$(SEED))
 
