@@ -165,14 +165,13 @@ struct watch {
 static void watch_worker(void *data, hearth_heap *heap, int worker, int node)
 {
     struct watch *watch = data;
-    int here = ht_topology_here(heap->topology);
-    bool right = here == node;
+    const cpu_set_t *cpus = heap->topology->node[node].cpu_set;
 
-    if (heap->topology->node[node].cpuless) /* served by the nearest node with processors */
-        right = CPU_ISSET_S(sched_getcpu(), HT_CPU_SET_BYTES, heap->topology->node[node].cpu_set);
+    if (worker == 0) /* the thread that collects, and nobody's */
+        return;
+    bool right = CPU_ISSET_S(sched_getcpu(), HT_CPU_SET_BYTES, cpus);
     __atomic_fetch_add(&watch->wrong, !right, __ATOMIC_RELAXED);
-    if (worker > 0)
-        __atomic_fetch_add(&watch->helpers[node], 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&watch->helpers[node], 1, __ATOMIC_RELAXED);
 }
 
 static void watch_heap(hearth_heap *heap, struct watch *watch)
