@@ -63,6 +63,7 @@ PLACEMENT_SOURCES := $(wildcard tests/numa/test_placement*.c)
 PLACEMENT_OBJECTS := $(PLACEMENT_SOURCES:%.c=$(OBJ)/%.o)
 NUMA_LIMIT ?= 900
 PLACEMENT_MACHINES ?= 2node 4ring cpuless memless hmat
+POLICY_MACHINES ?= 4ring
 env_placement := CK_TIMEOUT_MULTIPLIER=3 $(if $(SEED),SEED=$(SEED))
 
 $(PLACEMENT): $(PLACEMENT_OBJECTS) $(OBJ)/tests/harness.o $(LIBRARY_OBJECTS)
@@ -73,6 +74,8 @@ $(PLACEMENT): $(PLACEMENT_OBJECTS) $(OBJ)/tests/harness.o $(LIBRARY_OBJECTS)
 check-placement: guest-kernel $(PLACEMENT) ## where memory lies, in NUMA guests (PLACEMENT_MACHINES="a b")
 	@tests/numa/check_machines.sh $(NUMA)/placement '$(PLACEMENT_MACHINES)' $(GUEST) \
 	    --time $(NUMA_LIMIT) $(addprefix --env ,$(env_placement)) -- $(PLACEMENT)
+	@tests/numa/check_machines.sh $(NUMA)/policies '$(POLICY_MACHINES)' $(GUEST) --time $(NUMA_LIMIT) \
+	    --file $(PLACEMENT) --file /bin/bash -- tests/numa/check_policies.sh $(PLACEMENT)
 
 -include $(PLACEMENT_OBJECTS:.o=.d)
 
