@@ -90,10 +90,15 @@ NUMA_SUITES ?= $(SUITES)
 # Virtual processors of software are slow: more time, less repetition.
 env_numa := CK_TIMEOUT_MULTIPLIER=3 HARNESS_DIVIDE=16 SIDE_BY_SIDE=3 $(if $(SEED),SEED=$(SEED))
 
-check-numa: guest-kernel $(RUNNER) $(PROGRAMS) ## run the suites in NUMA guests (NUMA_MACHINES="a b")
-	@suites='$(NUMA_SUITES)'; \
+check-numa: guest-kernel $(RUNNER) $(PROGRAMS) $(PLACEMENT) ## check-placement and the suites in guests (NUMA_MACHINES="a b")
+	@failed=0; suites='$(NUMA_SUITES)'; \
 	test -n "$$suites" || suites=$$({ printf '%s\n' $(NUMA_FIRST); $(RUNNER) --list; } | \
 	    awk '!seen[$$0]++' | grep -vxF $(addprefix -e ,$(NUMA_SKIP))); \
 	tests/numa/check_machines.sh $(NUMA)/check '$(NUMA_MACHINES)' $(GUEST) --time $(NUMA_LIMIT) \
 	    $(addprefix --file ,/bin/bash $(RUNNER) tests/data $(PROGRAMS)) $(addprefix --env ,$(env_numa)) \
-	    -- tests/side_by_side.sh /tmp/log $$suites -- $(RUNNER)
+	    -- tests/side_by_side.sh /tmp/log $$suites -- $(RUNNER) || failed=1; \
+	if test -z '$(NUMA_SUITES)'; then \
+	    $(MAKE) check-placement PLACEMENT_MACHINES='$(filter $(NUMA_MACHINES),$(PLACEMENT_MACHINES))' \
+	        POLICY_MACHINES='$(filter $(NUMA_MACHINES),$(POLICY_MACHINES))' || failed=1; \
+	fi; \
+	test $$failed = 0

@@ -8,6 +8,7 @@
 #ifndef HEARTH_TESTS_NUMA_PLACEMENT_FIXTURE_H
 #define HEARTH_TESTS_NUMA_PLACEMENT_FIXTURE_H
 
+#include <numa.h>
 #include <numaif.h>
 #include <sched.h>
 #include <sys/mman.h>
@@ -62,14 +63,19 @@ static inline int place_cpus(const hearth_heap *heap, int node, int *cpus)
     return count;
 }
 
-/* A processor of the node; for one without any, of the nearest that has some. */
+/* A processor of the node itself; if it has none, one that is served by it or serves it. */
 static inline int place_cpu_of(const hearth_heap *heap, int node)
 {
-    int cpu = 0;
+    const struct ht_node *n = &heap->topology->node[node];
+    int found = -1;
 
-    while (!CPU_ISSET_S(cpu, HT_CPU_SET_BYTES, heap->topology->node[node].cpu_set))
-        cpu++;
-    return cpu;
+    for (int cpu = HT_MAX_CPUS - 1; cpu >= 0; cpu--)
+        if (CPU_ISSET_S(cpu, HT_CPU_SET_BYTES, n->cpu_set) &&
+            (found < 0 || numa_node_of_cpu(found) != n->os_node ||
+             numa_node_of_cpu(cpu) == n->os_node))
+            found = cpu;
+    EXPECT(found >= 0);
+    return found;
 }
 
 /* The node that a thread on this processor should allocate on. */

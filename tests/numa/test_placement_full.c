@@ -9,10 +9,8 @@
 
 #include "tests/numa/placement_fixture.h"
 
-enum {
-    LEFT = 72 << 20, /* bytes of a node that is nearly full: of 512 MiB the kernel keeps 40 free  */
-    SPILL = 96       /* blocks that must have come from elsewhere                               */
-};
+/* Bytes of a nearly full node, beside those that the kernel keeps; blocks that must come from others. */
+enum { LEFT = 32 << 20, SPILL = 96 };
 
 static hearth_node_stats node_stats(hearth_heap *heap, int node)
 {
@@ -45,8 +43,9 @@ static unsigned long oom_kills(void)
 static void fill(const struct fixture *f, int node)
 {
     struct ha_pool *pool = f->heap->space.pool[node];
+    size_t kept = (f->heap->topology->node[node].memory >> 16) * pool->room.watermark;
 
-    place_ballast(os_node(f->heap, node), LEFT);
+    place_ballast(os_node(f->heap, node), LEFT + kept);
     pthread_mutex_lock(&pool->lock);
     pool->room.credit = 0;
     pthread_mutex_unlock(&pool->lock);
