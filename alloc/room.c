@@ -1,7 +1,8 @@
 /* alloc/room.c - has a memory node room left? See room.h.
  *
- * What counts is free memory and the files cached there, less a 64th of the node (at least 4 MiB), about
- * where the kernel begins to look for pages elsewhere. Invariant: credit is at most HA_ROOM_STEP.
+ * What counts is free memory and the files cached there, less what the kernel keeps free before it looks
+ * for pages elsewhere; that is at least a 64th of the node, and 4 MiB. Invariant: credit is at most
+ * HA_ROOM_STEP.
  * Lock order: none taken. */
 #include "alloc/room.h"
 
@@ -14,6 +15,8 @@ enum { HA_ROOM_STEP = 32 << 20, HA_ROOM_LEAST = 4 << 20, HA_ROOM_WAIT_MS = 10 };
 void ha_room_init(struct ha_room *room, int os_node)
 {
     *room = (struct ha_room){.os_node = os_node, .directory = "/sys/devices/system/node"};
+    if (os_node >= 0)
+        room->watermark = ht_os_watermark("/proc/sys/vm");
 }
 
 /* More credit, if the node has it. A system that does not tell is not asked again. */
@@ -25,6 +28,9 @@ static bool ha_room_ask(struct ha_room *room, size_t bytes)
         return true;
     }
     size_t reserve = total / 64 > HA_ROOM_LEAST ? total / 64 : HA_ROOM_LEAST;
+    size_t kept = (total >> 16) * room->watermark;
+    if (reserve < kept)
+        reserve = kept;
     size_t usable = available > reserve ? available - reserve : 0;
     if (usable < bytes)
         return false;

@@ -16,6 +16,7 @@ struct ha_room {
     int os_node;           /* system number of the node; -1: not asked                */
     const char *directory; /* with a folder per node; tests have their own             */
     size_t credit;         /* bytes that may be touched before it is asked again       */
+    unsigned watermark;    /* 65536ths of the node that the kernel keeps free          */
     uint32_t refused_ms;   /* when it was full, 0: it was not                           */
 };
 

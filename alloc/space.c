@@ -168,7 +168,7 @@ struct ha_block *ha_space_take(struct ha_space *space, int node, unsigned run,
     }
     if (charged)
         ha_space_refund(space, 1);
-    if (block == NULL && effort == HA_EFFORT_TIGHT)
+    if (block == NULL && effort >= HA_EFFORT_NEAR)
         block = ha_pool_reuse(pool, run, HA_BUCKET_TENTH, HA_BUCKET_TENTH);
     if (block == NULL && effort == HA_EFFORT_TIGHT)
         block = ha_take_foreign(space, node, run);

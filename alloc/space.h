@@ -10,7 +10,8 @@
 /* How hard to look for room. */
 enum ha_effort {
     HA_EFFORT_NORMAL, /* half-free blocks, free ones, quarter-free ones, free ones elsewhere */
-    HA_EFFORT_TIGHT   /* also tenth-free ones, then partly free ones elsewhere               */
+    HA_EFFORT_NEAR,   /* also tenth-free ones                                                */
+    HA_EFFORT_TIGHT   /* then also partly free ones elsewhere                                */
 };
 
 /* Why a block could not be had. */

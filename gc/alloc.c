@@ -166,11 +166,13 @@ static __attribute__((noinline)) bool hg_next_block(struct hg_mutator *m, struct
 {
     struct ha_space *space = &m->public.heap->space;
     from->node = hg_latch_node(m, wish);
-    bool tight = hunger->attempt > 2 || (hunger->attempt == 0 && hg_enabled(m->public.heap) &&
-                                         hg_pacing_kind(m->public.heap) == HEARTH_GC_FULL);
+    bool tight = hunger->attempt > 2;
+    bool near = hunger->attempt == 0 && hg_enabled(m->public.heap) &&
+                hg_pacing_kind(m->public.heap) == HEARTH_GC_FULL;
     struct ha_block *block = ha_space_take(space, from->node, k, HA_EFFORT_NORMAL, &hunger->why);
-    if (block == NULL && tight)
-        block = ha_space_take(space, from->node, k, HA_EFFORT_TIGHT, &hunger->why);
+    if (block == NULL && (tight || near))
+        block = ha_space_take(space, from->node, k, tight ? HA_EFFORT_TIGHT : HA_EFFORT_NEAR,
+                              &hunger->why);
     if (block == NULL)
         return hg_make_room(m, hunger, 1, from->node);
     ha_run_hold(from, k, block);

@@ -70,6 +70,7 @@ START_TEST(credit)
 
     ha_room_init(&room, 1);
     room.directory = directory;
+    room.watermark = 0;
     node_memory(1, 6400, unused, 0); /* a 64th: 100 MiB stay */
     uint64_t random = harness_seed();
     for (;;) {
@@ -92,6 +93,52 @@ START_TEST(credit)
 }
 END_TEST
 
+static void vm_number(const char *name, uint64_t number)
+{
+    char path[256];
+
+    if (strstr(directory, "XXXXXX") != NULL)
+        ck_assert_ptr_nonnull(mkdtemp(directory));
+    snprintf(path, sizeof path, "%s/%s", directory, name);
+    FILE *file = fopen(path, "w");
+    ck_assert_ptr_nonnull(file);
+    fprintf(file, "%lu\n", (unsigned long)number);
+    fclose(file);
+}
+
+/* What the kernel keeps free of a node is not there: of a small machine with huge pages that is much. */
+START_TEST(watermark)
+{
+    uint64_t memory_kib = ((uint64_t)sysconf(_SC_PHYS_PAGES) * ht_os_page_size()) >> 10;
+    struct ha_room room;
+    char path[256];
+
+    ck_assert_uint_eq(ht_os_watermark("/nowhere"), 0);
+    vm_number("min_free_kbytes", memory_kib / 20);
+    vm_number("watermark_scale_factor", 10);
+    unsigned mark = ht_os_watermark(directory); /* 5 % and twice a quarter of it */
+    ck_assert_uint_ge(mark, 65536 * 74 / 1000);
+    ck_assert_uint_le(mark, 65536 * 76 / 1000);
+    vm_number("watermark_scale_factor", 1000); /* 5 % and twice 10 % */
+    ck_assert_uint_ge(ht_os_watermark(directory), 65536 * 24 / 100);
+    ck_assert_uint_le(ht_os_watermark(directory), 65536 * 26 / 100);
+    ha_room_init(&room, 1);
+    room.directory = directory;
+    room.watermark = mark;
+    node_memory(1, 1000, 80, 0);
+    ck_assert(ha_room_take(&room, 4 << 20, 1000));
+    ck_assert_uint_lt(room.credit, 2 << 20);
+    node_memory(1, 1000, 73, 0);
+    room.credit = 0;
+    ck_assert(!ha_room_take(&room, 65536, 2000));
+    snprintf(path, sizeof path, "%s/min_free_kbytes", directory);
+    unlink(path);
+    snprintf(path, sizeof path, "%s/watermark_scale_factor", directory);
+    unlink(path);
+    node_gone(1);
+}
+END_TEST
+
 /* Three nodes in a row whose figures the test writes. */
 static struct ha_space *open_three(bool strict)
 {
@@ -102,6 +149,7 @@ static struct ha_space *open_three(bool strict)
     for (int n = 0; n < 3; n++) {
         ha_room_init(&heap->space.pool[n]->room, n);
         heap->space.pool[n]->room.directory = directory;
+        heap->space.pool[n]->room.watermark = 0;
         node_memory(n, 1000, 500, 0);
     }
     return &heap->space;
@@ -215,6 +263,7 @@ HARNESS_SUITE(room)
 
     tcase_add_test(tests, figures);
     tcase_add_test(tests, credit);
+    tcase_add_test(tests, watermark);
     tcase_add_test(tests, spills_by_distance);
     tcase_add_test(tests, strict_fails);
     tcase_add_test(tests, what_needs_room);

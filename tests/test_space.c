@@ -308,7 +308,10 @@ START_TEST(preference)
     ck_assert_ptr_null(ha_space_take(space, 0, 8, HA_EFFORT_NORMAL, &why));
     ck_assert_int_eq(why, HA_OVER_BUDGET);
     ck_assert_uint_eq(space->spilled, 0);
-    ck_assert_ptr_eq(ha_space_take(space, 0, 8, HA_EFFORT_TIGHT, &why), tenth);
+    ck_assert_ptr_eq(ha_space_take(space, 0, 8, HA_EFFORT_NEAR, &why), tenth);
+    ck_assert_ptr_null(ha_space_take(space, 0, 8, HA_EFFORT_NEAR, &why));
+    ck_assert_int_eq(why, HA_OVER_BUDGET);
+    ck_assert_uint_eq(space->spilled, 0);
     ck_assert_ptr_eq(ha_space_take(space, 0, 8, HA_EFFORT_TIGHT, &why), far);
     ck_assert_uint_eq(space->spilled, 1);
     ck_assert_uint_eq(space->pool[1]->spilled_in, 1);

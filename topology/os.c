@@ -161,6 +161,27 @@ bool ht_os_node_memory(const char *directory, int os_node, size_t *total, size_t
     return *total != 0;
 }
 
+static uint64_t ht_read_number(const char *directory, const char *name)
+{
+    char path[256], text[64];
+    snprintf(path, sizeof(path), "%s/%s", directory, name);
+    return ht_read_file(path, text, sizeof(text)) > 0 ? strtoull(text, NULL, 10) : 0;
+}
+
+/* A zone has its share of min_free_kbytes; the low and the high mark are each a quarter of that above the
+ * one before, or watermark_scale_factor 10000ths of the zone. With huge pages on, the kernel raises
+ * min_free_kbytes to as much as a twentieth of a small machine. */
+unsigned ht_os_watermark(const char *directory)
+{
+    uint64_t pages = (uint64_t)sysconf(_SC_PHYS_PAGES), page = ht_os_page_size();
+    uint64_t least = ht_read_number(directory, "min_free_kbytes") << 10;
+    uint64_t scale = ht_read_number(directory, "watermark_scale_factor");
+    uint64_t share = pages != 0 ? least * 65536 / (pages * page) : 0;
+    uint64_t step = share / 4 > scale * 65536 / 10000 ? share / 4 : scale * 65536 / 10000;
+    uint64_t high = share + 2 * step;
+    return high < 65536 ? (unsigned)high : 65536;
+}
+
 void *ht_os_alloc(size_t bytes)
 {
     if (ht_fault_hit(HT_FAULT_ALLOC, ENOMEM))

@@ -51,6 +51,9 @@ bool ht_os_residency(void **pages, int *status, size_t count);
 /* Memory of a node in bytes: all of it, and what is free or holds cached files. `directory` has a folder
  * node<os_node> with the kernel's file meminfo. */
 bool ht_os_node_memory(const char *directory, int os_node, size_t *total, size_t *available);
+/* The share of every node, in 65536ths, below which the kernel looks for pages elsewhere or reclaims: its
+ * high watermark, by the files of `directory` (/proc/sys/vm). 0 if they do not tell. */
+unsigned ht_os_watermark(const char *directory);
 
 void *ht_os_alloc(size_t bytes); /* zeroed                     */
 void *ht_os_realloc(void *block, size_t bytes);

@@ -6,6 +6,7 @@
 #     distance A B D             SLIT distance both ways; a node to itself is 10
 #     default D                  all distances not given (20 if absent)
 #     hmat                       the firmware also tells latency and bandwidth, from the distances
+#     latency A B N              what it tells of node A's processors and B's memory, in nanoseconds
 #
 # The plugin's map:
 #     node ID BASE BYTES         what the plugin API calls a physical address, see below
@@ -34,6 +35,7 @@ $1 == "node" && NF == 4 && $3 ~ /^cpus=[0-9]+$/ && $4 ~ /^mem=[0-9]+$/ && $2 ~ /
 $1 == "distance" && NF == 4 { far[$2, $3] = far[$3, $2] = $4; distances = 1; next }
 $1 == "default" && NF == 2 { otherwise = $2; distances = 1; next }
 $1 == "hmat" && NF == 1 { hmat = 1; next }
+$1 == "latency" && NF == 4 { told[$2, $3] = $4; next }
 { print FILENAME ":" FNR ": cannot be read: " $0 >"/dev/stderr"; failed = 1; exit 1 }
 
 function distance(a, b) {
@@ -96,13 +98,14 @@ function print_distances(    a, b) {
 }
 
 # 9 ns and 200 GiB/s at distance 1: 90 ns and 20 GiB/s at home.
-function print_hmat(    a, b, start) {
+function print_hmat(    a, b, start, latency) {
     printf "-machine\npc,hmat=on\n"
     for (a = 0; a < nodes; a++)
         for (b = 0; b < nodes; b++)
             if (cpus[a] > 0 && mem[b] > 0) {
                 start = "-numa\nhmat-lb,initiator=" a ",target=" b ",hierarchy=memory,data-type="
-                printf "%saccess-latency,latency=%d\n", start, 9 * distance(a, b)
+                latency = (a, b) in told ? told[a, b] : 9 * distance(a, b)
+                printf "%saccess-latency,latency=%d\n", start, latency
                 printf "%saccess-bandwidth,bandwidth=%dM\n", start, 204800 / distance(a, b)
             }
 }

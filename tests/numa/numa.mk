@@ -6,7 +6,7 @@
 NUMA := build/numa
 GUEST := tests/numa/guest --build $(NUMA)
 
-.PHONY: deps-guest guest-kernel guest-plugin check-guest check-numa
+.PHONY: deps-guest guest-kernel guest-plugin check-guest check-numa check-placement
 
 NEEDED_GUEST := cmd:qemu-system-x86_64=qemu-system-x86 cmd:busybox=busybox-static cmd:cpio=cpio \
                 cmd:numactl=numactl cmd:hwloc-bind=hwloc cmd:lstopo-no-graphics=hwloc
@@ -57,6 +57,28 @@ check-guest: guest-kernel $(NUMA_PLUGIN) $(NUMA)/test_access ## test the NUMA gu
 	        --env ACCESS_CACHE_KIB=$${kib:-0} -- $(NUMA)/test_access; \
 	done
 
+# Where memory lies, by what the kernel says: a runner of its own, made like that of the other tests.
+PLACEMENT := $(OUT)/tests/check_placement
+PLACEMENT_SOURCES := $(wildcard tests/numa/test_placement*.c)
+PLACEMENT_OBJECTS := $(PLACEMENT_SOURCES:%.c=$(OBJ)/%.o)
+NUMA_LIMIT ?= 900
+PLACEMENT_MACHINES ?= 2node 4ring cpuless memless hmat
+POLICY_MACHINES ?= 4ring
+env_placement := CK_TIMEOUT_MULTIPLIER=3 $(if $(SEED),SEED=$(SEED))
+
+$(PLACEMENT): $(PLACEMENT_OBJECTS) $(OBJ)/tests/harness.o $(LIBRARY_OBJECTS)
+	$(say) LD $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LINK_FLAGS) -o $@ $^ $(CHECK_LIBS) $(DEPS_LIBS)
+
+check-placement: guest-kernel $(PLACEMENT) ## where memory lies, in NUMA guests (PLACEMENT_MACHINES="a b")
+	@tests/numa/check_machines.sh $(NUMA)/placement '$(PLACEMENT_MACHINES)' $(GUEST) \
+	    --time $(NUMA_LIMIT) $(addprefix --env ,$(env_placement)) -- $(PLACEMENT)
+	@tests/numa/check_machines.sh $(NUMA)/policies '$(POLICY_MACHINES)' $(GUEST) --time $(NUMA_LIMIT) \
+	    --file $(PLACEMENT) --file /bin/bash -- tests/numa/check_policies.sh $(PLACEMENT)
+
+-include $(PLACEMENT_OBJECTS:.o=.d)
+
 # The suites inside of these machines, a few at a time: the guest has more processors than the host.
 # Some suites stay outside:
 #   bench, readme   need the compiler, the source tree and the benchmarks' programs
@@ -65,14 +87,18 @@ NUMA_MACHINES ?= 2node 4ring 8node cpuless memless hmat
 NUMA_SKIP := bench readme faults
 NUMA_FIRST := trace_work chunk oracle alloc trace pacing
 NUMA_SUITES ?= $(SUITES)
-NUMA_LIMIT ?= 900
 # Virtual processors of software are slow: more time, less repetition.
 env_numa := CK_TIMEOUT_MULTIPLIER=3 HARNESS_DIVIDE=16 SIDE_BY_SIDE=3 $(if $(SEED),SEED=$(SEED))
 
-check-numa: guest-kernel $(RUNNER) $(PROGRAMS) ## run the suites in NUMA guests (NUMA_MACHINES="a b")
-	@suites='$(NUMA_SUITES)'; \
+check-numa: guest-kernel $(RUNNER) $(PROGRAMS) $(PLACEMENT) ## check-placement and the suites in guests (NUMA_MACHINES="a b")
+	@failed=0; suites='$(NUMA_SUITES)'; \
 	test -n "$$suites" || suites=$$({ printf '%s\n' $(NUMA_FIRST); $(RUNNER) --list; } | \
 	    awk '!seen[$$0]++' | grep -vxF $(addprefix -e ,$(NUMA_SKIP))); \
 	tests/numa/check_machines.sh $(NUMA)/check '$(NUMA_MACHINES)' $(GUEST) --time $(NUMA_LIMIT) \
 	    $(addprefix --file ,/bin/bash $(RUNNER) tests/data $(PROGRAMS)) $(addprefix --env ,$(env_numa)) \
-	    -- tests/side_by_side.sh /tmp/log $$suites -- $(RUNNER)
+	    -- tests/side_by_side.sh /tmp/log $$suites -- $(RUNNER) || failed=1; \
+	if test -z '$(NUMA_SUITES)'; then \
+	    $(MAKE) check-placement PLACEMENT_MACHINES='$(filter $(NUMA_MACHINES),$(PLACEMENT_MACHINES))' \
+	        POLICY_MACHINES='$(filter $(NUMA_MACHINES),$(POLICY_MACHINES))' || failed=1; \
+	fi; \
+	test $$failed = 0
