@@ -279,8 +279,9 @@ static bool hg_take_home(struct hg_worker *w)
     return true;
 }
 
-/* The only outgoing references are a few for one node: to go after them costs less than to send them and
- * sleep. (A list that changes nodes at every link would else wake a thread for each.) */
+/* The only outgoing references are a few for one node, whose workers all sleep or never came: to go after them
+ * costs less than to send them, wake one and sleep. (A list that changes nodes at every link would else
+ * wake a thread for each.) */
 static bool hg_follow(struct hg_worker *w)
 {
     int only = -1;
@@ -293,6 +294,10 @@ static bool hg_follow(struct hg_worker *w)
         only = n;
     }
     if (only < 0)
+        return false;
+    const struct hg_queue *queue = w->trace->mail.queue[only];
+    if (__atomic_load_n(&queue->workers, __ATOMIC_RELAXED) >
+        __atomic_load_n(&queue->sleepers, __ATOMIC_RELAXED) + (only == w->home))
         return false;
     struct hg_outbox *out = &w->out[only];
     hg_act_for(w, only);
