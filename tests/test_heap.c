@@ -2,6 +2,8 @@
  *
  * What must hold: heaps share nothing but the windows of their layout; a destroyed heap leaves no
  * thread and no memory; options come from the program and then from the environment. */
+#include <sys/prctl.h>
+
 #include "tests/mutator_fixture.h"
 
 /* A little of everything in one heap. */
@@ -73,12 +75,14 @@ START_TEST(foreign_objects)
 }
 END_TEST
 
-/* Again and again: neither threads nor resident memory grow, for any layout. */
+/* Again and again: neither threads nor resident memory grow, for any layout. Without huge pages: with them
+ * the metadata of a window grows 2 MiB at a time, now and then, until it has what the heaps need at most. */
 START_TEST(again_and_again)
 {
     size_t resident = 0;
     int threads = 0;
 
+    prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
     for (uint64_t i = 0; i < LAYOUTS * (3 + harness_scaled(12)); i++) {
         struct fixture f = fixture_open(layouts[i % LAYOUTS]);
 

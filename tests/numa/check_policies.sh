@@ -11,13 +11,14 @@ set -u
 runner=$1
 export CK_DEFAULT_TIMEOUT=60
 checks=0 failures=0
+machine=$(ls -d /sys/devices/system/node/node[0-9]* | wc -l)
 cgroup=/sys/fs/cgroup/policies
 
-# expect WHAT CONDITION OUTPUT: an awk condition over n[node] (pages), all, nodes (hearth's), bound; and
-# pools, pages enough for the pool that a node has before anything is allocated on it.
+# expect WHAT CONDITION OUTPUT: an awk condition over n[node] (pages), all, nodes (hearth's), bound,
+# machine, its nodes; and pools, pages enough for the pool that a node has before anything is on it.
 expect() {
     checks=$((checks + 1))
-    if awk -v pools=64 '
+    if awk -v pools=64 -v machine="$machine" '
         $1 == "node" { n[$2] = $3; all += $3 }
         $1 == "nodes" { nodes = $2 }
         $1 == "bound" { bound = $2 }
@@ -70,8 +71,8 @@ done
 # Shares can be compared where pages are small.
 export HEARTH_OPTIONS=hugepages=off
 expect '--interleave=all: equal shares' \
-    'bound == 0 && n[0] * nodes > all * 0.85 && n[0] * nodes < all * 1.15 &&
-     n[1] * nodes > all * 0.85 && n[1] * nodes < all * 1.15 && n[2] * nodes > all * 0.85' \
+    'bound == 0 && n[0] * machine > all * 0.85 && n[0] * machine < all * 1.15 &&
+     n[1] * machine > all * 0.85 && n[1] * machine < all * 1.15 && n[2] * machine > all * 0.85' \
     "$(numactl --interleave=all "$runner" placement_where 2>&1)"
 expect '--interleave=0,2: equal shares of two' \
     'bound == 0 && n[0] + n[2] == all && n[0] > all * 0.42 && n[2] > all * 0.42' \
