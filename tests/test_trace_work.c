@@ -253,7 +253,7 @@ START_TEST(helpers_come_after_so_many_objects)
 {
     struct fixture f;
 
-    fixture_open(&f, "workers=2,help-after=5000");
+    fixture_open(&f, "workers=2,help-after=5000,mode=place"); /* other nodes' come earlier */
     HEARTH_FRAME(f.m, frame, 1);
     ck_assert_uint_eq(f.heap->crew->started, 0);
     frame.ref[0] = fixture_refs(&f, 4000);

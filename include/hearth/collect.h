@@ -27,7 +27,7 @@ HEARTH_API hearth_status hearth_gc_disable(hearth_heap *heap);
 HEARTH_API bool hearth_gc_isenabled(const hearth_heap *heap);
 
 /* Walk every invariant of the heap with the world stopped: block and chunk structures, free lists, marks,
- * remembered sets, frames, residency. ECORRUPT names the first one broken. Slow. */
+ * remembered sets, frames, the node of every block. ECORRUPT names the first one broken. Slow. */
 HEARTH_API hearth_status hearth_verify(hearth_mutator *mutator);
 
 /* Change the hard heap limit (bytes of blocks and large objects). ESIZE if below what is in use. */
