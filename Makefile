@@ -195,7 +195,7 @@ env_debug := CK_TIMEOUT_MULTIPLIER=2
 env_asan := CK_TIMEOUT_MULTIPLIER=4 HARNESS_DIVIDE=2 \
             ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:check_initialization_order=1
 env_ubsan := CK_TIMEOUT_MULTIPLIER=4 UBSAN_OPTIONS=print_stacktrace=1
-env_tsan := CK_TIMEOUT_MULTIPLIER=10 HARNESS_DIVIDE=4 \
+env_tsan := CK_TIMEOUT_MULTIPLIER=10 HARNESS_DIVIDE=8 \
             TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:die_after_fork=0:suppressions=$(SUPPRESS)/tsan
 env_valgrind := CK_TIMEOUT_MULTIPLIER=20 HARNESS_DIVIDE=20
 VALGRIND := valgrind -q --error-exitcode=99 --fair-sched=try --leak-check=full \
