@@ -19,14 +19,14 @@ enum {
 };
 
 enum {
-    HG_STACK = 32768,     /* references on a worker's own stack                            */
-    HG_SLICE = 1024,      /* slots of a large array visited at a time                      */
-    HG_TICK = 512,        /* objects between looks at the other workers                    */
-    HG_FOLLOW = 8,        /* references to one node that are followed rather than sent     */
+    HG_STACK = 32768,      /* references on a worker's own stack                            */
+    HG_SLICE = 1024,       /* slots of a large array visited at a time                      */
+    HG_TICK = 512,         /* objects between looks at the other workers                    */
+    HG_FOLLOW = 8,         /* references to one node that are followed rather than sent     */
     HG_FOREIGN_TICKS = 16, /* ticks from one offer to other nodes' workers to the next      */
-    HG_FOREIGN = 2048,    /* traced by worker 0 before it calls helpers for other nodes      */
-    HG_TICK_EAGER = 16,   /* the same if help-after is below HG_TICK                       */
-    HG_WORKERS_MAX = 256  /* as many as the crew has                                       */
+    HG_FOREIGN = 2048,     /* traced by worker 0 before it calls helpers for other nodes      */
+    HG_TICK_EAGER = 16,    /* the same if help-after is below HG_TICK                       */
+    HG_WORKERS_MAX = 256   /* as many as the crew has                                       */
 };
 
 struct hg_trace;
