@@ -47,7 +47,7 @@ struct hg_worker {
     unsigned shift;
     int number;
     int home;          /* node it is bound to                                       */
-    int acting;        /* node it traces for now                                    */
+    int acting;        /* node whose objects it traces                              */
     bool routed;       /* references to other nodes are sent                        */
     bool set_old;      /* write HEARTH_OBJECT_OLD                                   */
     bool parallel;     /* others may mark at the same time                          */

@@ -79,7 +79,7 @@ static void print_sums(const char *name, const char *region, const char *tag, co
            fills ? (double)s.miss_distance / (double)fills : 0);
 }
 
-/* Most and least objects of a node that its own and other nodes' workers traced. */
+/* Objects of each node that its own and that other nodes' workers traced. */
 static void print_nodes(const struct run *run, int nodes)
 {
     printf(", \"nodes\": [");

@@ -172,7 +172,7 @@ static void cache_create(struct worker *w)
     roots_create(w, run->objects);
 }
 
-/* Entries with their values, kept by the thread for now. */
+/* Entries with their values; each thread holds its own until the next phase. */
 static void cache_entries(struct worker *w)
 {
     struct run *run = w->run;
