@@ -4,6 +4,8 @@
  * A phase is opened by the collecting thread, which works in it itself; helpers that are called join late
  * or not at all, and closing waits only for those that have joined. Nobody waits for a thread that
  * has not begun: on a loaded machine that is what makes parallel collectors slower than serial ones.
+ * (With several nodes the work of a node is left to its own helpers for at most a millisecond: mailbox.h,
+ * reclaim.c.)
  * Lock order: crew->lock is a leaf. */
 #ifndef HEARTH_GC_CREW_H
 #define HEARTH_GC_CREW_H
