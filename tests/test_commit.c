@@ -118,10 +118,8 @@ HARNESS_SUITE(commit)
     Suite *suite = suite_create("commit");
     TCase *ahead = tcase_create("ahead");
 
-    if (!ha_on_valgrind()) { /* it takes mi_free for free */
-        tcase_add_test(ahead, mimalloc_stays_inside);
-        tcase_add_test(ahead, only_what_is_needed);
-    }
+    tcase_add_test(ahead, mimalloc_stays_inside);
+    tcase_add_test(ahead, only_what_is_needed);
     suite_add_tcase(suite, ahead);
     return suite;
 }
