@@ -74,6 +74,7 @@ static void hg_slow_entry(struct hg_mutator *m)
                hg_enabled(heap)) {
         hg_collect(m, hg_pacing_kind(heap), false, HEARTH_REASON_NURSERY);
     }
+    hg_pending_run(m);
 }
 
 static size_t hg_limit(const hearth_heap *heap)

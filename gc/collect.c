@@ -4,6 +4,7 @@
  * pace; resume. heap->lock is held by the collecting thread throughout, and every pool's ageing
  * lock; helpers hold none. The collecting thread is worker 0, of the node it runs on. */
 #define _GNU_SOURCE
+#include "gc/afterlife.h"
 #include "gc/card.h"
 #include "gc/heap.h"
 #include "gc/reclaim.h"
@@ -92,6 +93,7 @@ static void hg_scan_roots(hearth_heap *heap, struct hg_worker *worker)
     for (struct hg_mutator *m = heap->mutators; m != NULL; m = m->next)
         hg_scan_mutator(&roots, m);
     hg_roots_visit(&heap->roots, &roots.visitor);
+    hg_afterlife_roots(heap, worker);
 }
 
 /* All blocks back; returns the bytes allocated since the last collection. */
@@ -148,7 +150,9 @@ static void hg_collect_stopped(hearth_heap *heap, bool all_old, int node, hearth
     hg_scan_all_remembered(heap, worker, full);
     hg_scan_roots(heap, worker);
     uint64_t traced = ht_os_now();
-    hg_trace_finish(heap->trace, c);
+    hg_trace_run(heap->trace);
+    hg_afterlife(heap, full);
+    hg_trace_end(heap->trace, c);
     uint64_t sweep = ht_os_now();
     hg_reclaim(heap, full, node);
     c->live_bytes = hg_live_bytes(heap);
@@ -215,6 +219,7 @@ hearth_status hearth_gc_collect(hearth_mutator *mutator, int generation)
     while (!hg_collect(m, generation == 2 ? HEARTH_GC_FULL : HEARTH_GC_MINOR, generation == 1,
                        HEARTH_REASON_EXPLICIT))
         ;
+    hg_pending_run(m);
     if (mutator->heap->corrupt != HEARTH_OK)
         return ht_fail(mutator->heap->corrupt, "%s", mutator->heap->corrupt_why);
     return HEARTH_OK;

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "gc/afterlife.h"
 #include "gc/crew.h"
 #include "gc/trace.h"
 #include "topology/error.h"
@@ -53,11 +54,14 @@ static hearth_status hg_heap_parts(hearth_heap *heap)
     status = hg_crew_create(&heap->crew, heap->topology, workers);
     if (status == HEARTH_OK)
         status = hg_trace_create(&heap->trace, heap);
+    if (status == HEARTH_OK)
+        status = hg_afterlife_init(heap);
     return status;
 }
 
 static void hg_heap_free(hearth_heap *heap)
 {
+    hg_afterlife_destroy(heap);
     hg_crew_destroy(heap->crew);
     hg_trace_destroy(heap->trace);
     if (heap->space.nodes != 0)

@@ -6,9 +6,13 @@
 #ifndef HEARTH_GC_HEAP_H
 #define HEARTH_GC_HEAP_H
 
+#include "gc/cell.h"
+#include "gc/control.h"
+#include "gc/finalize.h"
 #include "gc/histogram.h"
 #include "gc/mark.h"
 #include "gc/mutator.h"
+#include "gc/pending.h"
 #include "gc/roots.h"
 #include "gc/type.h"
 #include "hearth.h"
@@ -52,6 +56,10 @@ struct hearth_heap {
     struct hg_crew *crew;         /* GC workers                                              */
     struct hg_trace *trace;       /* the tracer                                              */
     struct hg_remembered orphans; /* remembered sets of detached mutators                    */
+    struct hg_cells cells;        /* weak references, ephemerons, entries of weak tables     */
+    struct hg_finalizers finalizers;
+    struct hg_pending pending; /* callbacks and finalizers that are due                   */
+    struct hg_control control; /* the interface of the collector: thresholds, garbage ... */
     pthread_mutex_t lock;
     pthread_cond_t stopped;   /* a mutator came to stand                                 */
     pthread_cond_t resumed;   /* the world runs again                                    */

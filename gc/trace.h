@@ -92,8 +92,19 @@ struct hg_worker *hg_trace_begin(struct hg_trace *trace, bool full, int node, hg
 /* A root, or a reference found in old memory (tags HG_TAG_PROMOTE); also REMEMBERED objects. May trace
  * when the stack is full; remembered sets must have been forgotten before (full collections). */
 void hg_trace_push(struct hg_worker *worker, uintptr_t object, uintptr_t tags);
-/* Trace until nothing is left; adds the counts to *collection. */
-void hg_trace_finish(struct hg_trace *trace, hearth_collection *collection);
+/* Trace until nothing is left. */
+void hg_trace_run(struct hg_trace *trace);
+/* Go on after a run, with what else is to be kept alive: returns worker 0, for pushing it. Then run again. */
+struct hg_worker *hg_trace_more(struct hg_trace *trace);
+/* No more runs: adds the counts to *collection. */
+void hg_trace_end(struct hg_trace *trace, hearth_collection *collection);
+
+/* Has this collection's tracing reached the object (or is it old and this collection is minor)? */
+static inline bool hg_reached(const hearth_heap *heap, uintptr_t object)
+{
+    uint8_t mark = ha_mark_load(ha_meta_of(object)) & HA_MARK;
+    return mark == heap->marks.gen1 || mark == heap->marks.old;
+}
 
 /* Visit every slot of one object through a visitor: for the verifier and the interface. */
 void hg_visit_object(hearth_heap *heap, uintptr_t object, hearth_visitor *visitor);

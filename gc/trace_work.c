@@ -360,7 +360,7 @@ static struct hg_worker *hg_master(struct hg_trace *trace, int node)
     return w;
 }
 
-/* Reset the counters and copy what the loop reads often. */
+/* Copy what the loop reads often. */
 static void hg_worker_prepare(struct hg_worker *w, int home, bool parallel)
 {
     hearth_heap *heap = w->trace->heap;
@@ -375,13 +375,18 @@ static void hg_worker_prepare(struct hg_worker *w, int home, bool parallel)
     w->ticks = 0;
     w->parallel = parallel;
     w->returns = false;
-    w->joined = true;
     w->period = heap->options.help_after < HG_TICK ? HG_TICK_EAGER : HG_TICK;
     w->set_old = heap->marks.set_old;
     w->old = heap->marks.old;
     w->types = heap->types.row;
     w->model = &heap->types.model;
     w->top = 0;
+}
+
+/* The counters of a worker that has taken no part in this collection yet. */
+static void hg_worker_count(struct hg_worker *w)
+{
+    w->joined = true;
     w->survived = 0;
     w->traced = w->local = w->sent = w->stolen = w->last_traced = 0;
     memset(w->node_local, 0, sizeof w->node_local);
@@ -400,8 +405,11 @@ static void hg_help(void *data, int number)
     if (w == NULL || !hg_mail_join(&trace->mail, mailbox))
         return;
     hg_worker_prepare(w, home, true);
+    if (!w->joined)
+        hg_worker_count(w);
     hg_observe_worker_begin(trace->heap, number, home);
     hg_work(w);
+    hg_settle(w);
     hg_observe_worker_end(trace->heap, number, home);
 }
 
@@ -462,7 +470,18 @@ struct hg_worker *hg_trace_begin(struct hg_trace *trace, bool full, int node, hg
     struct hg_worker *w = hg_master(trace, node);
     trace->worker[0] = w;
     hg_worker_prepare(w, node, false);
+    hg_worker_count(w);
     hg_mail_begin(&trace->mail, hg_mailbox(w));
+    hg_crew_open(trace->heap->crew, hg_help, trace);
+    return w;
+}
+
+struct hg_worker *hg_trace_more(struct hg_trace *trace)
+{
+    struct hg_worker *w = trace->worker[0];
+    hg_settle(w);
+    hg_worker_prepare(w, w->home, false);
+    hg_mail_again(&trace->mail, hg_mailbox(w));
     hg_crew_open(trace->heap->crew, hg_help, trace);
     return w;
 }
@@ -517,7 +536,7 @@ static void hg_rescan(struct hg_trace *trace)
     }
 }
 
-void hg_trace_finish(struct hg_trace *trace, hearth_collection *collection)
+void hg_trace_run(struct hg_trace *trace)
 {
     struct hg_worker *w = trace->worker[0];
     if (trace->heap->options.help_after == 0 && !w->parallel)
@@ -525,7 +544,11 @@ void hg_trace_finish(struct hg_trace *trace, hearth_collection *collection)
     hg_work(w);
     hg_crew_close(trace->heap->crew);
     hg_rescan(trace);
-    hg_sum(trace, w, collection);
+}
+
+void hg_trace_end(struct hg_trace *trace, hearth_collection *collection)
+{
+    hg_sum(trace, trace->worker[0], collection);
     for (int i = 1; i < HG_WORKERS_MAX; i++)
         if (trace->worker[i] != NULL && trace->worker[i]->joined)
             hg_sum(trace, trace->worker[i], collection);

@@ -1,0 +1,23 @@
+/* gc/cell.h - weak references, ephemerons and entries of weak tables: objects with two special slots. */
+#ifndef HEARTH_GC_CELL_H
+#define HEARTH_GC_CELL_H
+
+#include "gc/remember.h"
+#include "hearth/heap.h"
+
+enum hg_cell_pass {
+    HG_CELL_SHORT, /* weak references that do not survive resurrection                     */
+    HG_CELL_REST   /* long ones, ephemerons, entries; dead cells are forgotten              */
+};
+
+struct hg_cells {
+    struct hg_remembered young, old;
+};
+
+hearth_status hg_cells_init(hearth_heap *heap);
+void hg_cells_destroy(hearth_heap *heap);
+/* Trace the values of ephemerons whose keys have been reached, until there are no more. */
+void hg_cells_resolve(hearth_heap *heap, bool full);
+void hg_cells_clear(hearth_heap *heap, bool full, enum hg_cell_pass pass);
+
+#endif
