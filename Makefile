@@ -92,7 +92,7 @@ all: $(ARCHIVE) $(SHARED) $(PROGRAMS) ## build libhearth.a, libhearth.so and the
 
 help: ## list the targets
 	@echo 'usage: make [TARGET] [BUILD=release|debug|asan|tsan|ubsan] [V=1]'
-	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(filter %Makefile %numa.mk,$(MAKEFILE_LIST)) | \
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(filter %Makefile %numa.mk %packaging.mk,$(MAKEFILE_LIST)) | \
 	    while IFS=$$'\t' read -r name text; do printf '  %-14s %s\n' "$$name" "$$text"; done
 	@echo 'variables: SUITES="a b" (only these test suites), SEED=n (repeat a test run),'
 	@echo '           SCALE=f THREADS=n (for run), SCALE=f ROUNDS=n ARGS=--strict (for bench),'
@@ -257,6 +257,8 @@ endef
 $(call embedders,archive,$(ARCHIVE))
 $(call embedders,shared,$(SHARED))
 $(call embedders,checked,$(ARCHIVE))
+$(eval $(call embedder,hpp,test_hpp.cc,$$(CXX) -std=c++17 $$(CXXFLAGS),archive,$(ARCHIVE)))
+EMBEDDERS += $(OUT)/tests/hpp-archive
 
 check-embed: $(EMBEDDERS) ## the public API from C11 and C++17, with either library
 	@for test in $(EMBEDDERS); do printf '  %-7s %s\n' RUN $$test; $$test; done
@@ -283,6 +285,7 @@ check-valgrind: deps-valgrind ## run the suites under valgrind memcheck (VALGRIN
 	    SUITES='$(VALGRIND_SUITES)' check-side
 
 include tests/numa/numa.mk
+include packaging/packaging.mk
 
 # ------------------------------------------------------------------------------------ benchmarks
 # Program = bench/<workload>.c with the adapter of one memory system. An adapter is <name>.h and,
