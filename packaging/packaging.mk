@@ -65,7 +65,7 @@ deb: deps-deb dist ## Debian packages in build/package, checked by lintian
 	@rm -rf $(PACKAGED)/hearth-$(VERSION) $(PACKAGED)/*.deb
 	@tar -xzf $(PACKAGED)/hearth-$(VERSION).tar.gz -C $(PACKAGED)
 	@cp -r packaging/debian $(PACKAGED)/hearth-$(VERSION)/debian
-	$(say) DEB hearth $(VERSION)
+	$(say) DEB 'hearth $(VERSION)'
 	@cd $(PACKAGED)/hearth-$(VERSION) && env -u MAKEFLAGS -u MAKELEVEL dpkg-buildpackage -us -uc -b \
 	    >../dpkg.log 2>&1 || { tail -n 30 ../dpkg.log >&2; exit 1; }
 	$(say) LINTIAN hearth
