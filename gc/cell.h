@@ -45,6 +45,27 @@ struct hg_cell {
     };
 };
 
+struct hg_table;
+
+/* An entry of a weak table: a cell in a chain. */
+struct hg_entry {
+    struct hg_cell cell;
+    struct hg_entry *next;
+    struct hg_table *table; /* whose it is                                               */
+    uint64_t hash;          /* of the key                                                */
+};
+
+/* A weak table. `entries` are all that are linked; `dead` those of them that a collection has cleared. */
+struct hg_table {
+    void **buckets;         /* array of references to entries; a power of two            */
+    uint64_t entries, dead; /* dead: counted by the collector                            */
+    uint32_t kind;          /* enum hearth_table_kind                                    */
+    uint32_t visitors;      /* hearth_table_each that are under way                      */
+    hearth_hash_fn *hash;   /* NULL: by identity                                         */
+    hearth_equal_fn *equal;
+    void *data;
+};
+
 enum hg_cell_pass {
     HG_CELL_SHORT, /* weak references and weak values: before finalizers                   */
     HG_CELL_REST   /* what survives resurrection; dead and cleared cells are forgotten      */
@@ -59,7 +80,8 @@ struct hg_watch {
 
 struct hg_cells {
     struct hg_remembered young[HG_CELLS_GROUPS], old[HG_CELLS_GROUPS];
-    struct hg_remembered spare;      /* an empty chunk, so that sorting needs no memory           */
+    struct hg_remembered spare[HG_CELLS_GROUPS]; /* an empty chunk, or none if two parts need it  */
+    struct hg_remembered scratch[2]; /* a chunk each, for sorting                                 */
     pthread_mutex_t lock;            /* of the registration of types, and of watched blocks       */
     hearth_type type[HG_CELL_KINDS]; /* 0: not registered                                         */
     bool ready;                      /* all are (atomic)                                          */

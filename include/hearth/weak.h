@@ -55,7 +55,7 @@ HEARTH_API hearth_status hearth_ephemeron_set_value(hearth_mutator *mutator, voi
 
 /* What the entries of a weak table hold strongly. An entry vanishes when what it holds weakly dies. */
 typedef enum hearth_table_kind {
-    HEARTH_TABLE_WEAK_KEYS,   /* the value: also if it refers to the key, which then never dies     */
+    HEARTH_TABLE_WEAK_KEYS, /* the value: also if it refers to the key, which then never dies     */
     HEARTH_TABLE_WEAK_VALUES, /* the key                                                            */
     HEARTH_TABLE_EPHEMERON    /* the value while the key is reachable otherwise: what is wanted for
                                      properties of objects                                          */
