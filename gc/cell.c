@@ -21,15 +21,16 @@ static const struct {
 } hg_cell_type[HG_CELL_KINDS] = {
     [HG_CELL_WEAK] = {"weak reference", sizeof(struct hg_cell), 0, 1 << 1},
     [HG_CELL_LONG] = {"long weak reference", sizeof(struct hg_cell), 0, 1 << 1},
-    [HG_CELL_KEY] = {"weak key", sizeof(struct hg_entry), 0, 1 << 1 | 1 << 3 | 1 << 4},
-    [HG_CELL_VALUE] = {"weak value", sizeof(struct hg_entry), 0, 1 << 1 | 1 << 3 | 1 << 4},
+    [HG_CELL_KEY] = {"weak key", sizeof(struct hg_table_entry), 0, 1 << 1 | 1 << 3 | 1 << 4},
+    [HG_CELL_VALUE] = {"weak value", sizeof(struct hg_table_entry), 0, 1 << 1 | 1 << 3 | 1 << 4},
     [HG_CELL_EPHEMERON] = {"ephemeron", sizeof(struct hg_cell), 0, 0},
-    [HG_CELL_ENTRY] = {"ephemeron entry", sizeof(struct hg_entry), 0, 1 << 3 | 1 << 4},
+    [HG_CELL_ENTRY] = {"ephemeron entry", sizeof(struct hg_table_entry), 0, 1 << 3 | 1 << 4},
     [HG_CELL_TABLE] = {"weak table", sizeof(struct hg_table), 0, 1 << 0},
     [HG_CELL_BUCKETS] = {"weak table buckets", 0, sizeof(void *), 0},
 };
 
-_Static_assert(offsetof(struct hg_entry, next) == 24 && offsetof(struct hg_entry, table) == 32,
+_Static_assert(offsetof(struct hg_table_entry, next) == 24 &&
+                   offsetof(struct hg_table_entry, table) == 32,
                "the bitmaps of entries");
 _Static_assert(offsetof(struct hg_table, buckets) == 0, "the bitmap of tables");
 
@@ -181,7 +182,7 @@ static void hg_cell_clear(hearth_heap *heap, uintptr_t object, uint8_t kind)
     if (!hg_has_callback(kind)) {
         cell->other = NULL;
         if (kind != HG_CELL_EPHEMERON)
-            ((struct hg_entry *)cell)->table->dead++;
+            ((struct hg_table_entry *)cell)->table->dead++;
     } else if (cell->fn != NULL) {
         if (hg_reached(heap, object)) {
             hg_pending_cell(heap, object);

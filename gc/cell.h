@@ -48,9 +48,9 @@ struct hg_cell {
 struct hg_table;
 
 /* An entry of a weak table: a cell in a chain. */
-struct hg_entry {
+struct hg_table_entry {
     struct hg_cell cell;
-    struct hg_entry *next;
+    struct hg_table_entry *next;
     struct hg_table *table; /* whose it is                                               */
     uint64_t hash;          /* of the key                                                */
 };

@@ -26,18 +26,18 @@ static void *hg_load(void *const *slot)
     return __atomic_load_n(slot, __ATOMIC_ACQUIRE);
 }
 
-static struct hg_entry *hg_entry_next(const struct hg_entry *entry)
+static struct hg_table_entry *hg_entry_next(const struct hg_table_entry *entry)
 {
     return __atomic_load_n(&entry->next, __ATOMIC_ACQUIRE);
 }
 
-static void *hg_entry_key(const struct hg_table *table, const struct hg_entry *entry)
+static void *hg_entry_key(const struct hg_table *table, const struct hg_table_entry *entry)
 {
     return hg_load(table->kind == HEARTH_TABLE_WEAK_VALUES ? &entry->cell.other
                                                            : &entry->cell.weak);
 }
 
-static void *hg_entry_value(const struct hg_table *table, const struct hg_entry *entry)
+static void *hg_entry_value(const struct hg_table *table, const struct hg_table_entry *entry)
 {
     return hg_load(table->kind == HEARTH_TABLE_WEAK_VALUES ? &entry->cell.weak
                                                            : &entry->cell.other);
@@ -123,7 +123,7 @@ void *hearth_table_new(hearth_mutator *mutator, hearth_table_kind kind)
 
 /* Make `to` the successor of `entry`, or the first of its bucket. */
 static void hg_link(hearth_mutator *mutator, struct hg_table *table, size_t bucket,
-                    struct hg_entry *entry, struct hg_entry *to)
+                    struct hg_table_entry *entry, struct hg_table_entry *to)
 {
     if (entry != NULL)
         hearth_store(mutator, entry, (void **)&entry->next, to);
@@ -132,12 +132,12 @@ static void hg_link(hearth_mutator *mutator, struct hg_table *table, size_t buck
 }
 
 /* Find the entry of a key; *before gets its predecessor. */
-static struct hg_entry *hg_find(const struct hg_table *table, const void *key, uint64_t hash,
-                                struct hg_entry **before)
+static struct hg_table_entry *hg_find(const struct hg_table *table, const void *key, uint64_t hash,
+                                      struct hg_table_entry **before)
 {
     size_t bucket = hash & (hg_bucket_count(table->buckets) - 1);
     *before = NULL;
-    for (struct hg_entry *entry = hg_load(&table->buckets[bucket]); entry != NULL;
+    for (struct hg_table_entry *entry = hg_load(&table->buckets[bucket]); entry != NULL;
          *before = entry, entry = hg_entry_next(entry))
         if (entry->hash == hash && entry->cell.weak != NULL &&
             hg_same(table, hg_entry_key(table, entry), key))
@@ -146,8 +146,8 @@ static struct hg_entry *hg_find(const struct hg_table *table, const void *key, u
 }
 
 /* Take the linked entry out; `next` stays. */
-static void hg_unlink(hearth_mutator *mutator, struct hg_table *table, struct hg_entry *before,
-                      struct hg_entry *entry)
+static void hg_unlink(hearth_mutator *mutator, struct hg_table *table,
+                      struct hg_table_entry *before, struct hg_table_entry *entry)
 {
     size_t bucket = entry->hash & (hg_bucket_count(table->buckets) - 1);
     hg_link(mutator, table, bucket, before, hg_entry_next(entry));
@@ -159,8 +159,9 @@ static void hg_table_sweep(hearth_mutator *mutator, struct hg_table *table)
 {
     size_t count = hg_bucket_count(table->buckets);
     for (size_t i = 0; i < count; i++) {
-        struct hg_entry *before = NULL, *next;
-        for (struct hg_entry *entry = hg_load(&table->buckets[i]); entry != NULL; entry = next) {
+        struct hg_table_entry *before = NULL, *next;
+        for (struct hg_table_entry *entry = hg_load(&table->buckets[i]); entry != NULL;
+             entry = next) {
             next = hg_entry_next(entry);
             if (entry->cell.weak == NULL)
                 hg_unlink(mutator, table, before, entry);
@@ -180,8 +181,8 @@ static void hg_table_resize(hearth_mutator *mutator, struct hg_table *table, siz
     void **from = table->buckets;
     size_t old = hg_bucket_count(from);
     for (size_t i = 0; i < old; i++) {
-        struct hg_entry *next;
-        for (struct hg_entry *entry = hg_load(&from[i]); entry != NULL; entry = next) {
+        struct hg_table_entry *next;
+        for (struct hg_table_entry *entry = hg_load(&from[i]); entry != NULL; entry = next) {
             next = hg_entry_next(entry);
             size_t bucket = entry->hash & (count - 1);
             hearth_store(mutator, entry, (void **)&entry->next, to[bucket]);
@@ -208,8 +209,8 @@ static void hg_table_fit(hearth_mutator *mutator, struct hg_table *table)
 }
 
 /* The entry goes for good. */
-static void hg_table_drop(hearth_mutator *mutator, struct hg_table *table, struct hg_entry *before,
-                          struct hg_entry *entry)
+static void hg_table_drop(hearth_mutator *mutator, struct hg_table *table,
+                          struct hg_table_entry *before, struct hg_table_entry *entry)
 {
     hg_unlink(mutator, table, before, entry);
     __atomic_store_n(&entry->cell.weak, NULL, __ATOMIC_RELEASE);
@@ -221,9 +222,9 @@ static hearth_status hg_table_add(hearth_mutator *mutator, struct hg_table *tabl
                                   void *value, uint64_t hash)
 {
     bool values = table->kind == HEARTH_TABLE_WEAK_VALUES;
-    struct hg_entry *entry =
-        (struct hg_entry *)hg_cell_new(hg_mutator_of(mutator), hg_entry_kind(table),
-                                       values ? value : key, values ? key : value, NULL);
+    struct hg_table_entry *entry =
+        (struct hg_table_entry *)hg_cell_new(hg_mutator_of(mutator), hg_entry_kind(table),
+                                             values ? value : key, values ? key : value, NULL);
     if (entry == NULL)
         return hearth_last_status();
     size_t bucket = hash & (hg_bucket_count(table->buckets) - 1);
@@ -239,7 +240,7 @@ static hearth_status hg_table_add(hearth_mutator *mutator, struct hg_table *tabl
 static hearth_status hg_table_set(hearth_mutator *mutator, struct hg_table *table, void *key,
                                   void *value)
 {
-    struct hg_entry *before, *entry;
+    struct hg_table_entry *before, *entry;
     uint64_t hash = hg_hash(table, key);
     entry = hg_find(table, key, hash, &before);
     if (entry != NULL && table->kind != HEARTH_TABLE_WEAK_VALUES)
@@ -252,7 +253,8 @@ static hearth_status hg_table_set(hearth_mutator *mutator, struct hg_table *tabl
     hearth_status status = hg_table_add(mutator, table, key, value, hash);
     if (status != HEARTH_OK || old == NULL)
         return status;
-    struct hg_entry *added = hg_load(&table->buckets[hash & (hg_bucket_count(table->buckets) - 1)]);
+    struct hg_table_entry *added =
+        hg_load(&table->buckets[hash & (hg_bucket_count(table->buckets) - 1)]);
     for (before = added, entry = hg_entry_next(added); entry != NULL;
          before = entry, entry = hg_entry_next(entry))
         if (entry->hash == hash && entry->cell.weak == old &&
@@ -289,14 +291,14 @@ hearth_status hearth_table_put(hearth_mutator *mutator, void *object, void *key,
 bool hearth_table_get(hearth_mutator *mutator, void *object, const void *key, void **value)
 {
     struct hg_table *table = hg_table_argument(mutator, object, "hearth_table_get");
-    struct hg_entry *before;
+    struct hg_table_entry *before;
     if (table == NULL)
         return false;
     if (key == NULL) {
         ht_fail(HEARTH_EINVAL, "hearth_table_get: key is NULL");
         return false;
     }
-    const struct hg_entry *entry = hg_find(table, key, hg_hash(table, key), &before);
+    const struct hg_table_entry *entry = hg_find(table, key, hg_hash(table, key), &before);
     if (entry != NULL && value != NULL)
         *value = hg_entry_value(table, entry);
     return entry != NULL;
@@ -305,14 +307,14 @@ bool hearth_table_get(hearth_mutator *mutator, void *object, const void *key, vo
 bool hearth_table_remove(hearth_mutator *mutator, void *object, const void *key)
 {
     struct hg_table *table = hg_table_argument(mutator, object, "hearth_table_remove");
-    struct hg_entry *before;
+    struct hg_table_entry *before;
     if (table == NULL)
         return false;
     if (key == NULL) {
         ht_fail(HEARTH_EINVAL, "hearth_table_remove: key is NULL");
         return false;
     }
-    struct hg_entry *entry = hg_find(table, key, hg_hash(table, key), &before);
+    struct hg_table_entry *entry = hg_find(table, key, hg_hash(table, key), &before);
     if (entry != NULL)
         hg_table_drop(mutator, table, before, entry);
     return entry != NULL;
@@ -329,7 +331,7 @@ static bool hg_visit_bucket(hearth_mutator *mutator, struct hg_table *table, siz
                             void **held, hearth_table_fn *fn, void *data)
 {
     bool more = true;
-    struct hg_entry *entry = hg_load(&table->buckets[bucket]);
+    struct hg_table_entry *entry = hg_load(&table->buckets[bucket]);
     for (; entry != NULL && more; entry = hg_entry_next(entry)) {
         *held = entry;
         if (entry->cell.weak != NULL)
