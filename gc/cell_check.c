@@ -114,13 +114,12 @@ static void hg_check_listed(void *data, uintptr_t object, uint8_t mark)
 hearth_status hg_cells_check(hearth_heap *heap, bool before)
 {
     struct hg_cell_walk walk = {heap, HEARTH_OK};
-    hearth_status status = HEARTH_OK;
     if (!heap->cells.ready)
         return HEARTH_OK;
-    for (int g = 0; g < HG_CELLS_GROUPS && status == HEARTH_OK; g++)
-        status = hg_check_group(heap, g, before);
-    if (status == HEARTH_OK && (heap->cells.watch.slot != NULL || heap->trace->watch))
-        status = ht_fail(HEARTH_ECORRUPT, "keys of ephemerons are still watched");
+    for (int g = 0; g < HG_CELLS_GROUPS && walk.status == HEARTH_OK; g++)
+        walk.status = hg_check_group(heap, g, before);
+    if (walk.status == HEARTH_OK && (heap->cells.watch.slot != NULL || heap->trace->watch))
+        walk.status = ht_fail(HEARTH_ECORRUPT, "keys of ephemerons are still watched");
     hg_walk_allocated(heap, hg_check_listed, &walk);
-    return status != HEARTH_OK ? status : walk.status;
+    return walk.status;
 }

@@ -196,6 +196,8 @@ void hg_cells_resolve(hearth_heap *heap, bool full)
 {
     struct hg_cells *cells = &heap->cells;
     bool first = !cells->gathered;
+    if (!cells->ready)
+        return;
     if (first)
         for (struct hg_mutator *m = heap->mutators; m != NULL; m = m->next)
             hg_cells_gather(heap, m);
