@@ -245,6 +245,7 @@ static void hg_unlist(hearth_heap *heap, struct hg_mutator *m)
     heap->stats.unswept_bytes += bytes;
     pthread_mutex_unlock(&heap->stats.lock);
     hg_remember_move(&heap->orphans, &m->remembered);
+    hg_cells_gather(heap, m);
     if (m->prev != NULL)
         m->prev->next = m->next;
     else
