@@ -289,6 +289,7 @@ check-valgrind: deps-valgrind ## run the suites under valgrind memcheck (VALGRIN
 include tests/numa/numa.mk
 include packaging/packaging.mk
 include tests/fuzz/fuzz.mk
+include tests/soak/soak.mk
 
 # ------------------------------------------------------------------------------------ benchmarks
 # Program = bench/<workload>.c with the adapter of one memory system. An adapter is <name>.h and,
