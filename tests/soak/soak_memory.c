@@ -1,11 +1,9 @@
-/* tests/soak/soak_memory.c - resident memory: samples, intervals, and how far they differ.
+/* tests/soak/soak_memory.c - resident memory: samples, intervals, and whether they grow.
  *
  * Invariant: as in soak_memory.h. Called by the main thread only; no locks. */
 #define _GNU_SOURCE
 #include "tests/soak/soak_memory.h"
 
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 static double resident_mb(void)
@@ -43,26 +41,27 @@ void soak_memory_interval(struct soak_memory *memory)
     memory->samples = 0;
 }
 
-static int compare(const void *a, const void *b)
+static double mean_of(const struct soak_memory *memory, int from, int to)
 {
-    double x = *(const double *)a, y = *(const double *)b;
+    double sum = 0;
 
-    return (x > y) - (x < y);
+    for (int i = from; i < to; i++)
+        sum += memory->mean[i];
+    return sum / (to - from);
 }
 
-bool soak_memory_spread(const struct soak_memory *memory, double *least, double *most)
+bool soak_memory_growth(const struct soak_memory *memory, double *growth, double *peak)
 {
-    int count = memory->intervals - memory->warm;
+    int warm = memory->warm, count = memory->intervals - warm, half = count / 2;
 
-    if (count < 3)
+    *growth = *peak = 0;
+    for (int i = warm; i < memory->intervals; i++)
+        if (memory->peak[i] > *peak)
+            *peak = memory->peak[i];
+    if (half < 2)
         return false;
-    double *sorted = malloc((size_t)count * sizeof(*sorted));
-    if (sorted == NULL)
-        return false;
-    memcpy(sorted, memory->mean + memory->warm, (size_t)count * sizeof(*sorted));
-    qsort(sorted, (size_t)count, sizeof(*sorted), compare);
-    *least = sorted[0] / sorted[count / 2];
-    *most = sorted[count - 1] / sorted[count / 2];
-    free(sorted);
+    *growth = mean_of(memory, memory->intervals - half, memory->intervals) /
+                  mean_of(memory, warm, warm + half) -
+              1;
     return true;
 }

@@ -23,8 +23,8 @@ struct soak_memory {
 void soak_memory_sample(struct soak_memory *memory);
 void soak_memory_interval(struct soak_memory *memory);
 
-/* The least and most mean of the intervals that count, as shares of their median; false if fewer than
- * three count. */
-bool soak_memory_spread(const struct soak_memory *memory, double *least, double *most);
+/* How much more the second half of the intervals that count had, as a share of the first half: by their means;
+ * and the highest peak of all. False if fewer than four count. */
+bool soak_memory_growth(const struct soak_memory *memory, double *growth, double *peak);
 
 #endif
