@@ -15,6 +15,11 @@ void hg_cells_resolve(hearth_heap *heap, bool full)
     (void)heap;
     (void)full;
 }
+void hg_cell_call(struct hg_mutator *mutator, uintptr_t cell)
+{
+    (void)mutator;
+    (void)cell;
+}
 void hg_cells_clear(hearth_heap *heap, bool full, enum hg_cell_pass pass)
 {
     (void)heap;

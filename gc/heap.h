@@ -13,6 +13,7 @@
 #include "gc/mark.h"
 #include "gc/mutator.h"
 #include "gc/pending.h"
+#include "gc/identity.h"
 #include "gc/roots.h"
 #include "gc/type.h"
 #include "hearth.h"
@@ -59,6 +60,7 @@ struct hearth_heap {
     struct hg_cells cells;        /* weak references, ephemerons, entries of weak tables     */
     struct hg_finalizers finalizers;
     struct hg_pending pending; /* callbacks and finalizers that are due                   */
+    struct hg_pins pins;       /* pinned and immortal objects                             */
     struct hg_control control; /* the interface of the collector: thresholds, garbage ... */
     pthread_mutex_t lock;
     pthread_cond_t stopped;   /* a mutator came to stand                                 */

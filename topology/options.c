@@ -97,6 +97,8 @@ static const struct ht_option ht_option_table[] = {
             "Fill freed cells with the byte 0xfb.")
     HT_CHOICE(log, "log", "none", "none|gc",
               "Print on standard error: gc is one line per collection.")
+    HT_CHOICE(finalize, "finalize", "safepoint", "safepoint|queue",
+              "Who runs what is due: threads at safepoints, or the program by hearth_finalize_run.")
 };
 /* clang-format on */
 
