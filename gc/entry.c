@@ -1,10 +1,13 @@
-/* gc/entry.c - slabs of entries, the index by object, lines of entries. See entry.h for the invariant and the
+/* gc/entry.c - slabs of entries, and the index by object. See entry.h for the invariant and the
  * lock. */
 #include "gc/entry.h"
 
+#include <string.h>
+
+#include "gc/line.h"
 #include "topology/os.h"
 
-enum { HG_BUCKETS_MIN = 64, HG_RUNS_MAX = 64 };
+enum { HG_BUCKETS_MIN = 64 };
 
 static struct hg_entry_slab *hg_slab_of(struct hg_entry *entry)
 {
@@ -93,10 +96,23 @@ struct hg_entry *hg_entry_take(struct hg_entries *entries)
     return entry;
 }
 
+/* An empty slab in no list stands last, to be used last; of two one goes. */
+static void hg_slab_trim(struct hg_entries *entries, struct hg_entry_slab *slab)
+{
+    if (slab->used != 0 || slab->is_young)
+        return;
+    hg_slab_remove(&entries->partial, slab);
+    struct hg_entry_slab *last = entries->partial.last;
+    if (last != NULL && last->used == 0 && !last->is_young)
+        ht_os_free(slab);
+    else
+        hg_slab_append(&entries->partial, slab);
+}
+
 void hg_entry_give(struct hg_entries *entries, struct hg_entry *entry)
 {
     struct hg_entry_slab *slab = hg_slab_of(entry);
-    hg_entry_become(entry, HG_ENTRY_FREE);
+    entry->state = HG_ENTRY_FREE;
     entry->next = slab->free;
     slab->free = entry;
     entries->taken--;
@@ -104,25 +120,84 @@ void hg_entry_give(struct hg_entries *entries, struct hg_entry *entry)
         hg_slab_remove(&entries->full, slab);
         hg_slab_prepend(&entries->partial, slab);
     }
-    if (slab->used != 0)
+    hg_slab_trim(entries, slab);
+}
+
+static void hg_slab_is_young(struct hg_entries *entries, struct hg_entry_slab *slab)
+{
+    if (slab->is_young)
         return;
-    /* The empty one stands last, to be used last; of two one goes. */
-    hg_slab_remove(&entries->partial, slab);
-    if (entries->partial.last != NULL && entries->partial.last->used == 0)
-        ht_os_free(slab);
-    else
-        hg_slab_append(&entries->partial, slab);
+    slab->is_young = true;
+    slab->young_next = entries->young;
+    entries->young = slab;
 }
 
-void hg_entry_become(struct hg_entry *entry, enum hg_entry_state state)
+void hg_entries_age(struct hg_entries *entries)
 {
-    bool registered = state == HG_ENTRY_YOUNG || state == HG_ENTRY_OLD;
+    for (struct hg_entry_slab **link = &entries->young, *slab; (slab = *link) != NULL;) {
+        uint64_t any = 0;
+        for (unsigned i = 0; i < HG_ENTRY_WORDS; i++)
+            any |= slab->young[i];
+        if (any != 0) {
+            link = &slab->young_next;
+            continue;
+        }
+        *link = slab->young_next;
+        slab->is_young = false;
+        hg_slab_trim(entries, slab);
+    }
+}
+
+void hg_entry_found(struct hg_entries *entries, struct hg_entry_slab *slab, unsigned i)
+{
+    hg_bit_set(slab->found, i);
+    hg_bit_clear(slab->young, i);
+    if (slab->is_found)
+        return;
+    slab->is_found = true;
+    slab->found_next = NULL;
+    *(entries->found_last != NULL ? &entries->found_last->found_next : &entries->found) = slab;
+    entries->found_last = slab;
+}
+
+bool hg_entry_is_due(const struct hg_entry *entry)
+{
+    const struct hg_entry_slab *slab = hg_slab_of((struct hg_entry *)entry);
+    return entry->state == HG_ENTRY_DUE || hg_bit_get(slab->found, entry->slot);
+}
+
+void hg_entry_withdraw(struct hg_entry *entry, enum hg_entry_state state)
+{
+    struct hg_entry_slab *slab = hg_slab_of(entry);
     entry->state = (uint8_t)state;
-    hg_slab_of(entry)->object[entry->slot] = registered ? entry->object : 0;
+    slab->object[entry->slot] = 0;
+    hg_bit_clear(slab->young, entry->slot);
+    hg_bit_clear(slab->legacy, entry->slot);
+    hg_bit_clear(slab->found, entry->slot);
 }
 
-void hg_entry_index(struct hg_entries *entries, struct hg_entry *entry)
+void hg_entries_harvest(struct hg_entries *entries, struct hg_line *line)
 {
+    for (struct hg_entry_slab *slab = entries->found; slab != NULL; slab = slab->found_next) {
+        for (unsigned i = 0; i < HG_ENTRY_SLAB; i++)
+            if (hg_bit_get(slab->found, i)) {
+                hg_entry_withdraw(&slab->entry[i], HG_ENTRY_DUE);
+                hg_line_add(line, &slab->entry[i]);
+            }
+        slab->is_found = false;
+    }
+    entries->found = entries->found_last = NULL;
+}
+
+void hg_entry_register(struct hg_entries *entries, struct hg_entry *entry)
+{
+    struct hg_entry_slab *slab = hg_slab_of(entry);
+    entry->state = HG_ENTRY_REGISTERED;
+    slab->object[entry->slot] = entry->object;
+    hg_bit_set(slab->young, entry->slot);
+    if (entry->kind == HG_ENTRY_LEGACY)
+        hg_bit_set(slab->legacy, entry->slot);
+    hg_slab_is_young(entries, slab);
     struct hg_entry **bucket = &entries->bucket[hg_bucket(entries, entry->object)];
     entry->chain = *bucket;
     *bucket = entry;
@@ -147,103 +222,11 @@ struct hg_entry *hg_entry_find(const struct hg_entries *entries, uintptr_t objec
          entry = entry->chain) {
         if (entry->object != object)
             continue;
-        if (entry->state != HG_ENTRY_DUE)
+        if (!hg_entry_is_due(entry))
             return entry;
         due = entry;
     }
     return due;
-}
-
-void hg_line_add(struct hg_line *line, struct hg_entry *entry)
-{
-    entry->next = NULL;
-    *(line->last != NULL ? &line->last->next : &line->first) = entry;
-    line->last = entry;
-    line->count++;
-}
-
-void hg_line_join(struct hg_line *to, struct hg_line *from)
-{
-    if (from->first == NULL)
-        return;
-    *(to->last != NULL ? &to->last->next : &to->first) = from->first;
-    to->last = from->last;
-    to->count += from->count;
-    *from = (struct hg_line){NULL, NULL, 0};
-}
-
-struct hg_entry *hg_line_pop(struct hg_line *line)
-{
-    struct hg_entry *entry = line->first;
-    line->first = entry->next;
-    if (line->first == NULL)
-        line->last = NULL;
-    line->count--;
-    entry->next = NULL;
-    return entry;
-}
-
-static bool hg_before(const struct hg_entry *a, const struct hg_entry *b)
-{
-    return a->priority != b->priority ? a->priority > b->priority : a->serial < b->serial;
-}
-
-static struct hg_line hg_merge(struct hg_line a, struct hg_line b)
-{
-    struct hg_line line = {NULL, NULL, 0};
-    while (a.first != NULL && b.first != NULL)
-        hg_line_add(&line, hg_line_pop(hg_before(b.first, a.first) ? &b : &a));
-    hg_line_join(&line, &a);
-    hg_line_join(&line, &b);
-    return line;
-}
-
-/* The longest beginning of `from` that is in order. */
-static struct hg_line hg_run_pop(struct hg_line *from)
-{
-    struct hg_line run = {from->first, from->first, 1};
-    while (run.last->next != NULL && !hg_before(run.last->next, run.last)) {
-        run.last = run.last->next;
-        run.count++;
-    }
-    from->first = run.last->next;
-    from->count -= run.count;
-    if (from->first == NULL)
-        from->last = NULL;
-    run.last->next = NULL;
-    return run;
-}
-
-/* Merge sort of the runs there are; merged[i] is made of 2^i runs or empty. */
-void hg_line_sort(struct hg_line *line)
-{
-    struct hg_line merged[HG_RUNS_MAX] = {{NULL, NULL, 0}}, all = {NULL, NULL, 0};
-    while (line->first != NULL) {
-        struct hg_line run = hg_run_pop(line);
-        unsigned i = 0;
-        for (; merged[i].first != NULL; i++) {
-            run = hg_merge(merged[i], run);
-            merged[i] = (struct hg_line){NULL, NULL, 0};
-        }
-        merged[i] = run;
-    }
-    for (unsigned i = 0; i < HG_RUNS_MAX; i++)
-        if (merged[i].first != NULL)
-            all = hg_merge(merged[i], all);
-    *line = all;
-}
-
-bool hg_line_check(const struct hg_line *line)
-{
-    size_t count = 0;
-    const struct hg_entry *last = NULL;
-    for (const struct hg_entry *entry = line->first; entry != NULL && count <= line->count;
-         entry = entry->next, count++) {
-        if (entry->state != HG_ENTRY_DUE)
-            return false;
-        last = entry;
-    }
-    return count == line->count && last == line->last;
 }
 
 static void hg_slabs_free(struct hg_entry_slabs *list)
@@ -261,47 +244,87 @@ void hg_entries_free(struct hg_entries *entries)
     hg_slabs_free(&entries->partial);
     hg_slabs_free(&entries->full);
     ht_os_free(entries->bucket);
-    *entries = (struct hg_entries){{NULL, NULL}, {NULL, NULL}, NULL, 0, 0, 0};
+    memset(entries, 0, sizeof *entries);
 }
 
-/* One slab; adds up what its entries are. */
+struct hg_entry_census {
+    size_t state[HG_ENTRY_DUE + 1]; /* how many entries are in it         */
+    size_t found, cells;            /* of the registered; of those in DUE */
+};
+
+/* One entry and its bits. */
+static bool hg_entry_check(const struct hg_entry_slab *slab, unsigned i,
+                           struct hg_entry_census *census)
+{
+    const struct hg_entry *entry = &slab->entry[i];
+    bool registered = entry->state == HG_ENTRY_REGISTERED;
+    bool young = hg_bit_get(slab->young, i), found = hg_bit_get(slab->found, i);
+    if (entry->slot != i || entry->state > HG_ENTRY_DUE)
+        return false;
+    census->state[entry->state]++;
+    census->found += found;
+    census->cells += entry->state == HG_ENTRY_DUE && entry->kind == HG_ENTRY_CELL;
+    if (slab->object[i] != (registered ? entry->object : 0))
+        return false;
+    if (hg_bit_get(slab->legacy, i) != (registered && entry->kind == HG_ENTRY_LEGACY))
+        return false;
+    return !(young && found) && (registered || !(young || found)) && (!young || slab->is_young) &&
+           (!found || slab->is_found);
+}
+
 static bool hg_slab_check(const struct hg_entry_slab *slab, bool full,
-                          size_t count[HG_ENTRY_DUE + 1], size_t *cells)
+                          struct hg_entry_census *census)
 {
     size_t used = 0, free = 0;
     for (unsigned i = 0; i < HG_ENTRY_SLAB; i++) {
-        const struct hg_entry *entry = &slab->entry[i];
-        if (entry->slot != i || entry->state > HG_ENTRY_DUE)
+        if (!hg_entry_check(slab, i, census))
             return false;
-        bool registered = entry->state == HG_ENTRY_YOUNG || entry->state == HG_ENTRY_OLD;
-        if (slab->object[i] != (registered ? entry->object : 0))
-            return false;
-        used += entry->state != HG_ENTRY_FREE;
-        *cells += entry->state == HG_ENTRY_DUE && entry->kind == HG_ENTRY_CELL;
-        count[entry->state]++;
+        used += slab->entry[i].state != HG_ENTRY_FREE;
     }
     for (const struct hg_entry *entry = slab->free; entry != NULL && free <= HG_ENTRY_SLAB; free++)
         entry = entry->next;
     return used == slab->used && used + free == HG_ENTRY_SLAB && full == (used == HG_ENTRY_SLAB);
 }
 
-bool hg_entries_check(const struct hg_entries *entries, size_t *registered, size_t *due)
+/* Slabs that are in the lists of young ones and of found ones. */
+static bool hg_slab_lists_check(const struct hg_entries *entries, size_t slabs)
 {
-    size_t count[HG_ENTRY_DUE + 1] = {0}, cells = 0, indexed = 0;
-    for (const struct hg_entry_slab *slab = entries->partial.first; slab != NULL; slab = slab->next)
-        if (!hg_slab_check(slab, false, count, &cells))
+    size_t young = 0, found = 0;
+    for (const struct hg_entry_slab *slab = entries->young; slab != NULL; slab = slab->young_next)
+        if (!slab->is_young || young++ > slabs)
             return false;
-    for (const struct hg_entry_slab *slab = entries->full.first; slab != NULL; slab = slab->next)
-        if (!hg_slab_check(slab, true, count, &cells))
+    const struct hg_entry_slab *last = NULL;
+    for (const struct hg_entry_slab *slab = entries->found; slab != NULL; slab = slab->found_next) {
+        if (!slab->is_found || found++ > slabs)
+            return false;
+        last = slab;
+    }
+    return last == entries->found_last;
+}
+
+bool hg_entries_check(const struct hg_entries *entries, size_t *registered, size_t *found,
+                      size_t *due)
+{
+    struct hg_entry_census census = {{0}, 0, 0};
+    size_t indexed = 0, slabs = 0;
+    for (const struct hg_entry_slab *slab = entries->partial.first; slab != NULL;
+         slab = slab->next, slabs++)
+        if (!hg_slab_check(slab, false, &census))
+            return false;
+    for (const struct hg_entry_slab *slab = entries->full.first; slab != NULL;
+         slab = slab->next, slabs++)
+        if (!hg_slab_check(slab, true, &census))
             return false;
     for (size_t i = 0; i < entries->buckets; i++)
         for (const struct hg_entry *entry = entries->bucket[i]; entry != NULL;
              entry = entry->chain, indexed++)
-            if (entry->state < HG_ENTRY_YOUNG || entry->kind == HG_ENTRY_CELL ||
+            if (entry->state < HG_ENTRY_REGISTERED || entry->kind == HG_ENTRY_CELL ||
                 hg_bucket(entries, entry->object) != i)
                 return false;
-    *registered = count[HG_ENTRY_YOUNG] + count[HG_ENTRY_OLD];
-    *due = count[HG_ENTRY_DUE];
-    return indexed == entries->indexed && indexed == *registered + *due - cells &&
-           entries->taken == *registered + *due + count[HG_ENTRY_TAKEN];
+    *registered = census.state[HG_ENTRY_REGISTERED] - census.found;
+    *found = census.found;
+    *due = census.state[HG_ENTRY_DUE];
+    return hg_slab_lists_check(entries, slabs) && indexed == entries->indexed &&
+           indexed == *registered + *found + *due - census.cells &&
+           entries->taken == indexed + census.cells + census.state[HG_ENTRY_TAKEN];
 }

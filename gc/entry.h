@@ -1,15 +1,14 @@
 /* gc/entry.h - entries: objects with finalizers, and whatever is due; where their memory comes from.
  *
- * An entry is taken when something is registered and serves it to the end: as a member of the registry
- * (finalize.h), then of the queue (pending.h). So a collection, which moves entries from one to the other,
- * needs no memory. Entries lie in slabs; the objects of registered ones also stand in an array of the
- * slab, so that a full collection reads 8 bytes for each that is reached. A hash index finds the entry of
- * an object, until it is taken from the queue: a collection does not touch the index. (Go keeps such
- * records, "specials", in a list by span.)
+ * An entry is taken when something is registered and serves it to the end: in the registry (finalize.h), then
+ * in the queue (pending.h). So a collection, which moves entries from one to the other, needs no memory; nor does
+ * it touch them. They lie in slabs, and what a collection looks at stands in front, close together: the objects
+ * of registered entries, and a bit for each that says whether it is young, legacy, or found. (Go keeps such
+ * records, "specials", in a list by span.) A hash index finds the entry of an object, until it leaves the queue.
  *
- * Invariant: slab->object[i] is entry[i].object if it is YOUNG or OLD, else 0; the index has exactly those
- * that are YOUNG, OLD or DUE and no CELL. Lock: pending->lock, or world stopped. Node: ordinary memory of
- * who registers. */
+ * Invariant: slab->object[i] is entry[i].object if that is REGISTERED, else 0 and so are its bits; a slab with young
+ * or found bits is in the list of such slabs; the index has exactly what is REGISTERED or DUE and no CELL.
+ * Lock: pending->lock, or world stopped. Node: ordinary memory of who registers. */
 #ifndef HEARTH_GC_ENTRY_H
 #define HEARTH_GC_ENTRY_H
 
@@ -19,14 +18,16 @@
 
 #include "hearth/types.h"
 
-enum { HG_ENTRY_SLAB = 256 /* entries of a slab: 18 KiB */ };
+enum {
+    HG_ENTRY_SLAB = 256, /* entries of a slab: 16 KiB */
+    HG_ENTRY_WORDS = HG_ENTRY_SLAB / 64
+};
 
 enum hg_entry_state {
     HG_ENTRY_FREE,
     HG_ENTRY_TAKEN, /* reserved: the object is being allocated, or a callback may be due once  */
-    HG_ENTRY_YOUNG, /* registered; looked at by every collection                               */
-    HG_ENTRY_OLD,   /* registered, the object is old; looked at by full ones                   */
-    HG_ENTRY_DUE    /* in the queue                                                            */
+    HG_ENTRY_REGISTERED, /* the object has a finalizer, or is legacy                              */
+    HG_ENTRY_DUE         /* in the queue                                                          */
 };
 
 enum hg_entry_kind {
@@ -36,9 +37,9 @@ enum hg_entry_kind {
 };
 
 struct hg_entry {
-    uintptr_t object;             /* or the cell                                             */
-    struct hg_entry *next, *prev; /* of the young list, or (next only) of a queue or a free list */
-    struct hg_entry *chain;       /* of the index                                            */
+    uintptr_t object;       /* or the cell                                                     */
+    struct hg_entry *next;  /* of a line or a free list                                        */
+    struct hg_entry *chain; /* of the index                                                    */
     hearth_finalizer_fn *fn;
     void *data;
     uint64_t serial;  /* order of registration                                               */
@@ -49,10 +50,16 @@ struct hg_entry {
 };
 
 struct hg_entry_slab {
-    struct hg_entry_slab *next, *prev; /* in its list                                          */
-    struct hg_entry *free;             /* by next                                              */
-    uint32_t used;                     /* entries that are not free                            */
-    uintptr_t object[HG_ENTRY_SLAB];   /* of registered entries, else 0                        */
+    struct hg_entry_slab *next, *prev; /* in its list                                     */
+    struct hg_entry_slab *young_next;  /* of those with young bits                        */
+    struct hg_entry_slab *found_next;  /* of those with found bits                        */
+    struct hg_entry *free;             /* by next                                         */
+    uint32_t used;                     /* entries that are not free                       */
+    bool is_young, is_found;           /* it is in that list                              */
+    uint64_t young[HG_ENTRY_WORDS];    /* minor collections look at it                    */
+    uint64_t legacy[HG_ENTRY_WORDS];   /* of that kind                                    */
+    uint64_t found[HG_ENTRY_WORDS];    /* due, but not in the queue yet                   */
+    uintptr_t object[HG_ENTRY_SLAB];   /* of registered entries, else 0                   */
     struct hg_entry entry[HG_ENTRY_SLAB];
 };
 
@@ -61,12 +68,14 @@ struct hg_entry_slabs {
 };
 
 struct hg_entries {
-    struct hg_entry_slabs partial; /* slabs with free entries; at most one is empty          */
+    struct hg_entry_slabs partial; /* slabs with free entries, at most one of them idle     */
     struct hg_entry_slabs full;
-    struct hg_entry **bucket; /* the index                                              */
-    size_t buckets;           /* power of two or 0                                      */
-    size_t indexed;           /* entries in it                                          */
-    size_t taken;             /* entries that are not free                              */
+    struct hg_entry_slab *young;              /* slabs, by young_next                      */
+    struct hg_entry_slab *found, *found_last; /* slabs, by found_next                      */
+    struct hg_entry **bucket;                 /* the index                                 */
+    size_t buckets;                           /* power of two or 0                         */
+    size_t indexed;                           /* entries in it                             */
+    size_t taken;                             /* entries that are not free                 */
 };
 
 /* Entries in line: first in, first out. */
@@ -77,28 +86,42 @@ struct hg_line {
 
 /* A zeroed entry that is TAKEN, also room for it in the index; NULL: no memory. */
 struct hg_entry *hg_entry_take(struct hg_entries *entries);
-/* Neither in a list nor in the index. */
+/* Not REGISTERED, in no line, not in the index. */
 void hg_entry_give(struct hg_entries *entries, struct hg_entry *entry);
 
-/* The entry gets its state; the slab's array follows. */
-void hg_entry_become(struct hg_entry *entry, enum hg_entry_state state);
+/* A TAKEN entry that has object and kind becomes REGISTERED, young, and is put into the index. */
+void hg_entry_register(struct hg_entries *entries, struct hg_entry *entry);
+/* REGISTERED no more: `state`. It is still in the index. */
+void hg_entry_withdraw(struct hg_entry *entry, enum hg_entry_state state);
+/* Is it due: in the queue or found? */
+bool hg_entry_is_due(const struct hg_entry *entry);
+/* Entry `i` of the slab is due now; it may leave the young ones. */
+void hg_entry_found(struct hg_entries *entries, struct hg_entry_slab *slab, unsigned i);
+/* After a look at the young ones: slabs without any leave their list. */
+void hg_entries_age(struct hg_entries *entries);
+/* All that were found become DUE and go to the end of the line. */
+void hg_entries_harvest(struct hg_entries *entries, struct hg_line *line);
 
-void hg_entry_index(struct hg_entries *entries, struct hg_entry *entry);
 void hg_entry_unindex(struct hg_entries *entries, struct hg_entry *entry);
-/* The object's entry: a registered one rather than one that is due; NULL: none. */
+/* The object's entry: one that is not due rather than one that is; NULL: none. */
 struct hg_entry *hg_entry_find(const struct hg_entries *entries, uintptr_t object);
 
-void hg_line_add(struct hg_line *line, struct hg_entry *entry);
-/* `from` goes to the end of `to` and is empty then. */
-void hg_line_join(struct hg_line *to, struct hg_line *from);
-/* Take the first away; the line is not empty. */
-struct hg_entry *hg_line_pop(struct hg_line *line);
-/* Higher priority first, then lower serial. Linear if it is in order but for a few runs; no memory. */
-void hg_line_sort(struct hg_line *line);
-bool hg_line_check(const struct hg_line *line);
-
 void hg_entries_free(struct hg_entries *entries);
-/* Slabs, lists, index and counts agree; *registered and *due get the numbers of entries that are. */
-bool hg_entries_check(const struct hg_entries *entries, size_t *registered, size_t *due);
+/* Slabs, lists, index and counts agree. The numbers of entries that are registered and not found; found; DUE. */
+bool hg_entries_check(const struct hg_entries *entries, size_t *registered, size_t *found,
+                      size_t *due);
+
+static inline bool hg_bit_get(const uint64_t *word, unsigned i)
+{
+    return word[i / 64] >> i % 64 & 1;
+}
+static inline void hg_bit_set(uint64_t *word, unsigned i)
+{
+    word[i / 64] |= (uint64_t)1 << i % 64;
+}
+static inline void hg_bit_clear(uint64_t *word, unsigned i)
+{
+    word[i / 64] &= ~((uint64_t)1 << i % 64);
+}
 
 #endif

@@ -2,48 +2,23 @@
  * the invariant and the lock. */
 #include "gc/finalize.h"
 
+#include <string.h>
+
 #include "gc/heap.h"
 #include "gc/trace.h"
 #include "topology/error.h"
 
-enum {
-    HG_AHEAD = 8,  /* entries between prefetching a mark and reading it               */
-    HG_ROUNDS = 16 /* of hearth_finalize_all, for finalizers that register finalizers */
-};
+enum { HG_ROUNDS = 16 /* of hearth_finalize_all, for finalizers that register finalizers */ };
 
 hearth_status hg_finalizers_init(hearth_heap *heap)
 {
-    heap->finalizers = (struct hg_finalizers){NULL, NULL, 0, 0, 0};
+    heap->finalizers = (struct hg_finalizers){0, 0, 0, 0};
     return HEARTH_OK;
 }
 
 void hg_finalizers_destroy(hearth_heap *heap)
 {
-    heap->finalizers =
-        (struct hg_finalizers){NULL, NULL, 0, 0, 0}; /* pending.c frees the entries */
-}
-
-static void hg_young_append(struct hg_finalizers *f, struct hg_entry *entry)
-{
-    entry->next = NULL;
-    entry->prev = f->young_last;
-    *(f->young_last != NULL ? &f->young_last->next : &f->young) = entry;
-    f->young_last = entry;
-}
-
-static void hg_young_remove(struct hg_finalizers *f, struct hg_entry *entry)
-{
-    *(entry->prev != NULL ? &entry->prev->next : &f->young) = entry->next;
-    *(entry->next != NULL ? &entry->next->prev : &f->young_last) = entry->prev;
-}
-
-/* Out of the registry; the entry is still in the index. */
-static void hg_unregister(struct hg_finalizers *f, struct hg_entry *entry)
-{
-    if (entry->state == HG_ENTRY_YOUNG)
-        hg_young_remove(f, entry);
-    f->count--;
-    f->legacy -= entry->kind == HG_ENTRY_LEGACY;
+    heap->finalizers = (struct hg_finalizers){0, 0, 0, 0}; /* pending.c frees the entries */
 }
 
 /* Into the registry: the entry has its object, fn, data, priority and kind. The lock is held. */
@@ -51,9 +26,7 @@ static void hg_register(hearth_heap *heap, struct hg_entry *entry)
 {
     struct hg_finalizers *f = &heap->finalizers;
     entry->serial = ++f->serial;
-    hg_entry_become(entry, HG_ENTRY_YOUNG);
-    hg_young_append(f, entry);
-    hg_entry_index(&heap->pending.entries, entry);
+    hg_entry_register(&heap->pending.entries, entry);
     f->count++;
     f->legacy += entry->kind == HG_ENTRY_LEGACY;
 }
@@ -105,7 +78,7 @@ static hearth_status hg_finalizer_free(hearth_heap *heap, void *object, bool aga
     uint64_t header = __atomic_load_n(hearth_header_of(object), __ATOMIC_RELAXED);
     if (entry != NULL)
         return ht_fail(HEARTH_ESTATE, "%s: object %p has a finalizer%s", call, object,
-                       entry->state == HG_ENTRY_DUE ? " that is due" : " already");
+                       hg_entry_is_due(entry) ? " that is due" : " already");
     if (!again && (header & HEARTH_OBJECT_FINALIZED))
         return ht_fail(HEARTH_ESTATE, "%s: the finalizer of object %p has run", call, object);
     return HEARTH_OK;
@@ -167,15 +140,16 @@ hearth_status hearth_finalizer_remove(hearth_mutator *mutator, void *object)
     struct hg_entries *entries = &heap->pending.entries;
     pthread_mutex_lock(&heap->pending.lock);
     struct hg_entry *entry = hg_entry_find(entries, (uintptr_t)object);
-    if (entry != NULL && entry->state != HG_ENTRY_DUE && entry->kind == HG_ENTRY_FINALIZER) {
-        hg_unregister(&heap->finalizers, entry);
+    if (entry != NULL && !hg_entry_is_due(entry) && entry->kind == HG_ENTRY_FINALIZER) {
         hg_entry_unindex(entries, entry);
+        hg_entry_withdraw(entry, HG_ENTRY_TAKEN);
         hg_entry_give(entries, entry);
+        heap->finalizers.count--;
     } else {
         status = ht_fail(HEARTH_ESTATE, "hearth_finalizer_remove: object %p has %s", object,
-                         entry == NULL                  ? "no finalizer"
-                         : entry->state == HG_ENTRY_DUE ? "a finalizer that is due"
-                                                        : "a type with legacy finalizers");
+                         entry == NULL            ? "no finalizer"
+                         : hg_entry_is_due(entry) ? "a finalizer that is due"
+                                                  : "a type with legacy finalizers");
     }
     pthread_mutex_unlock(&heap->pending.lock);
     return status;
@@ -196,137 +170,132 @@ bool hearth_is_finalized(hearth_heap *heap, const void *object)
 
 /* --- finding ---------------------------------------------------------------------------------- */
 
-static void hg_prefetch_mark(uintptr_t object)
+/* One slab: `found` gets those registered entries, of `of` if it is not NULL, whose objects are unreached. Young
+ * ones whose objects have become old are young no more. */
+static bool hg_look_at(hearth_heap *heap, struct hg_entry_slab *slab, const uint64_t *of,
+                       uint64_t found[HG_ENTRY_WORDS])
 {
-    if (object != 0)
-        __builtin_prefetch(ha_meta_of(object), 0, 3);
-}
-
-/* From the registry to the line. */
-static void hg_make_due(struct hg_finalizers *f, struct hg_entry *entry, struct hg_line *line)
-{
-    hg_unregister(f, entry);
-    hg_entry_become(entry, HG_ENTRY_DUE);
-    hg_line_add(line, entry);
-}
-
-/* Calls `found` for registered entries with unreached objects: those of the young list; if `full`, of all. */
-typedef void hg_found_fn(hearth_heap *heap, struct hg_entry *entry, struct hg_line *line);
-
-static void hg_look_at_young(hearth_heap *heap, hg_found_fn *found, struct hg_line *line)
-{
-    struct hg_finalizers *f = &heap->finalizers;
-    const struct hg_entry *ahead = f->young;
-    for (int i = 0; i < HG_AHEAD && ahead != NULL; i++)
-        ahead = ahead->next;
-    for (struct hg_entry *entry = f->young, *next; entry != NULL; entry = next) {
-        next = entry->next;
-        if (ahead != NULL) {
-            hg_prefetch_mark(ahead->object);
-            ahead = ahead->next;
-        }
-        if (!hg_reached(heap, entry->object)) {
-            found(heap, entry, line);
-        } else if ((ha_mark_load(ha_meta_of(entry->object)) & HA_MARK) != heap->marks.gen1) {
-            hg_young_remove(f, entry);
-            hg_entry_become(entry, HG_ENTRY_OLD);
-        }
-    }
-}
-
-static void hg_look_at_slab(hearth_heap *heap, struct hg_entry_slab *slab, hg_found_fn *found,
-                            struct hg_line *line)
-{
+    bool any = false;
+    for (unsigned i = 0; i < HG_ENTRY_SLAB; i++)
+        if (slab->object[i] != 0 && (of == NULL || hg_bit_get(of, i)))
+            __builtin_prefetch(ha_meta_of(slab->object[i]), 0, 3);
+    memset(found, 0, HG_ENTRY_WORDS * sizeof *found);
     for (unsigned i = 0; i < HG_ENTRY_SLAB; i++) {
-        if (i + HG_AHEAD < HG_ENTRY_SLAB)
-            hg_prefetch_mark(slab->object[i + HG_AHEAD]);
-        if (slab->object[i] != 0 && !hg_reached(heap, slab->object[i]))
-            found(heap, &slab->entry[i], line);
+        if (slab->object[i] == 0 || (of != NULL && !hg_bit_get(of, i)))
+            continue;
+        if (!hg_reached(heap, slab->object[i])) {
+            hg_bit_set(found, i);
+            any = true;
+        } else if ((ha_mark_load(ha_meta_of(slab->object[i])) & HA_MARK) != heap->marks.gen1) {
+            hg_bit_clear(slab->young, i);
+        }
     }
+    return any;
 }
 
-static void hg_look(hearth_heap *heap, bool full, hg_found_fn *found, struct hg_line *line)
+/* Calls `fn` with the unreached entries of each slab: young ones, or if `full` all. */
+typedef void hg_found_fn(hearth_heap *heap, struct hg_entry_slab *slab, const uint64_t *found);
+
+static void hg_look(hearth_heap *heap, bool full, hg_found_fn *fn)
 {
     struct hg_entries *entries = &heap->pending.entries;
-    hg_look_at_young(heap, found, line);
+    uint64_t found[HG_ENTRY_WORDS];
+    for (struct hg_entry_slab *slab = entries->young; !full && slab != NULL;
+         slab = slab->young_next)
+        if (hg_look_at(heap, slab, slab->young, found))
+            fn(heap, slab, found);
     for (struct hg_entry_slab *slab = entries->full.first; full && slab != NULL; slab = slab->next)
-        hg_look_at_slab(heap, slab, found, line);
+        if (hg_look_at(heap, slab, NULL, found))
+            fn(heap, slab, found);
     for (struct hg_entry_slab *slab = entries->partial.first; full && slab != NULL;
          slab = slab->next)
-        hg_look_at_slab(heap, slab, found, line);
+        if (hg_look_at(heap, slab, NULL, found))
+            fn(heap, slab, found);
 }
 
-static void hg_found_finalizer(hearth_heap *heap, struct hg_entry *entry, struct hg_line *line)
+/* They are due. Those that were found earlier are reached: they are roots. */
+static void hg_found_finalizers(hearth_heap *heap, struct hg_entry_slab *slab,
+                                const uint64_t *found)
 {
-    if (entry->kind == HG_ENTRY_FINALIZER)
-        hg_make_due(&heap->finalizers, entry, line);
+    size_t count = 0;
+    for (unsigned i = 0; i < HG_ENTRY_SLAB; i++)
+        if (hg_bit_get(found, i) && !hg_bit_get(slab->legacy, i)) {
+            hg_entry_found(&heap->pending.entries, slab, i);
+            count++;
+        }
+    heap->finalizers.count -= count;
+    hg_pending_add(heap, count);
 }
 
 bool hg_finalizers_find(hearth_heap *heap, bool full)
 {
-    struct hg_line line = {NULL, NULL, 0};
-    if (heap->finalizers.count == heap->finalizers.legacy)
+    struct hg_finalizers *f = &heap->finalizers;
+    size_t before = f->count;
+    if (before == f->legacy)
         return false;
-    hg_look(heap, full, hg_found_finalizer, &line);
-    const struct hg_entry *first = line.first;
-    if (first == NULL)
+    hg_look(heap, full, hg_found_finalizers);
+    hg_entries_age(&heap->pending.entries);
+    if (f->count == before)
         return false;
-    hg_pending_add(heap, &line);
     /* Only now, when all are found: to push may trace, if the stack is full. */
-    struct hg_worker *worker = hg_trace_more(heap->trace);
-    for (const struct hg_entry *entry = first; entry != NULL; entry = entry->next)
-        hg_trace_push(worker, entry->object, 0);
+    hg_pending_push_found(heap, hg_trace_more(heap->trace));
     hg_trace_run(heap->trace);
     return true;
 }
 
-/* It stays registered, to be found again when it is taken out of the garbage list. Found ones are linked by
- * `data`, which legacy entries do not use otherwise. */
-static void hg_found_legacy(hearth_heap *heap, struct hg_entry *entry, struct hg_line *line)
+/* They stay registered, to be found again when they are taken out of the garbage list. */
+static void hg_found_legacy(hearth_heap *heap, struct hg_entry_slab *slab, const uint64_t *found)
 {
-    if (entry->kind != HG_ENTRY_LEGACY)
-        return;
-    hg_garbage_add(heap, entry->object);
-    entry->data = line->first;
-    line->first = entry;
+    for (unsigned i = 0; i < HG_ENTRY_SLAB; i++)
+        if (hg_bit_get(found, i) && hg_bit_get(slab->legacy, i)) {
+            hg_garbage_add(heap, slab->object[i]);
+            heap->finalizers.kept++;
+        }
+}
+
+/* A second look, because to push may trace: what has been reached meanwhile need not be pushed. */
+static void hg_push_legacy(hearth_heap *heap, struct hg_entry_slab *slab, const uint64_t *found)
+{
+    for (unsigned i = 0; i < HG_ENTRY_SLAB; i++)
+        if (hg_bit_get(found, i) && hg_bit_get(slab->legacy, i))
+            hg_trace_push(heap->trace->worker[0], slab->object[i], 0);
 }
 
 bool hg_finalizers_legacy(hearth_heap *heap, bool full)
 {
-    struct hg_line line = {NULL, NULL, 0};
-    if (heap->finalizers.legacy == 0)
+    struct hg_finalizers *f = &heap->finalizers;
+    if (f->legacy == 0)
         return false;
-    hg_look(heap, full, hg_found_legacy, &line);
-    if (line.first == NULL)
+    f->kept = 0;
+    hg_look(heap, full, hg_found_legacy);
+    hg_entries_age(&heap->pending.entries);
+    if (f->kept == 0)
         return false;
-    struct hg_worker *worker = hg_trace_more(heap->trace);
-    for (struct hg_entry *entry = line.first, *next; entry != NULL; entry = next) {
-        next = entry->data;
-        entry->data = NULL;
-        hg_trace_push(worker, entry->object, 0);
-    }
+    hg_trace_more(heap->trace);
+    hg_look(heap, full, hg_push_legacy);
     hg_trace_run(heap->trace);
     return true;
 }
 
 /* --- the end ---------------------------------------------------------------------------------- */
 
-static void hg_all_of(hearth_heap *heap, struct hg_entry_slab *slab, struct hg_line *line)
+static void hg_all_of(hearth_heap *heap, struct hg_entry_slab *slab)
 {
-    for (; slab != NULL; slab = slab->next)
+    for (; slab != NULL; slab = slab->next) {
+        uint64_t all[HG_ENTRY_WORDS] = {0};
         for (unsigned i = 0; i < HG_ENTRY_SLAB; i++)
-            if (slab->object[i] != 0)
-                hg_found_finalizer(heap, &slab->entry[i], line);
+            if (slab->object[i] != 0 && !hg_bit_get(slab->found, i))
+                hg_bit_set(all, i);
+        hg_found_finalizers(heap, slab, all);
+    }
 }
 
 /* Everything registered is due; returns what is due then. */
 static size_t hg_all_due(hearth_heap *heap)
 {
-    struct hg_line line = {NULL, NULL, 0};
     pthread_mutex_lock(&heap->pending.lock);
-    hg_all_of(heap, heap->pending.entries.full.first, &line);
-    hg_all_of(heap, heap->pending.entries.partial.first, &line);
-    hg_pending_add(heap, &line);
+    hg_all_of(heap, heap->pending.entries.full.first);
+    hg_all_of(heap, heap->pending.entries.partial.first);
     size_t due = (size_t)heap->pending.count;
     pthread_mutex_unlock(&heap->pending.lock);
     return due;
@@ -334,12 +303,9 @@ static size_t hg_all_due(hearth_heap *heap)
 
 hearth_status hearth_finalize_all(hearth_mutator *mutator)
 {
-    hearth_status status = hg_mutator_ready(mutator, "hearth_finalize_all");
+    hearth_status status = hg_may_finalize(mutator, "hearth_finalize_all");
     if (status != HEARTH_OK)
         return status;
-    if (hg_mutator_of(mutator)->finalizing)
-        return ht_fail(HEARTH_ESTATE, "hearth_finalize_all: mutator %p is running a finalizer",
-                       (void *)mutator);
     hearth_safepoint(mutator);
     for (int round = 0; round < HG_ROUNDS; round++) {
         size_t due = hg_all_due(mutator->heap);
@@ -356,19 +322,20 @@ hearth_status hearth_finalize_all(hearth_mutator *mutator)
 
 /* --- checking --------------------------------------------------------------------------------- */
 
-/* A registered entry: an object; after a collection it was reached; OLD only if minor collections need not
- * look at it. */
-static hearth_status hg_entry_verify(hearth_heap *heap, const struct hg_entry *entry, bool before)
+/* A registered entry: an object; after a collection it was reached; not young only if minor collections need
+ * not look at it. */
+static hearth_status hg_registered_verify(hearth_heap *heap, const struct hg_entry_slab *slab,
+                                          unsigned i, bool before)
 {
-    uintptr_t object = entry->object;
+    uintptr_t object = slab->object[i];
     if (ha_space_find(&heap->space, object) != object)
         return ht_fail(HEARTH_ECORRUPT, "%p has a finalizer: no object", (void *)object);
     uint8_t mark = ha_mark_load(ha_meta_of(object)) & HA_MARK;
+    bool minor = hg_bit_get(slab->young, i) || hg_bit_get(slab->found, i);
     if (!before && !hg_reached(heap, object))
-        return ht_fail(HEARTH_ECORRUPT,
-                       "object %p has a finalizer that is not due, and the mark %u", (void *)object,
+        return ht_fail(HEARTH_ECORRUPT, "object %p has a finalizer and the mark %u", (void *)object,
                        mark);
-    if (entry->state == HG_ENTRY_OLD && (mark == HG_YOUNG || mark == heap->marks.gen1))
+    if (!minor && (mark == HG_YOUNG || mark == heap->marks.gen1))
         return ht_fail(HEARTH_ECORRUPT, "object %p has the mark %u, but its finalizer is old",
                        (void *)object, mark);
     return HEARTH_OK;
@@ -381,27 +348,15 @@ static hearth_status hg_slabs_verify(hearth_heap *heap, const struct hg_entry_sl
     for (; slab != NULL && status == HEARTH_OK; slab = slab->next)
         for (unsigned i = 0; i < HG_ENTRY_SLAB && status == HEARTH_OK; i++)
             if (slab->object[i] != 0)
-                status = hg_entry_verify(heap, &slab->entry[i], before);
+                status = hg_registered_verify(heap, slab, i, before);
     return status;
 }
 
 hearth_status hg_finalizers_check(hearth_heap *heap, bool before)
 {
-    const struct hg_finalizers *f = &heap->finalizers;
-    const struct hg_entry *last = NULL;
-    size_t young = 0;
-    for (const struct hg_entry *entry = f->young; entry != NULL && young <= f->count;
-         entry = entry->next, young++) {
-        if (entry->state != HG_ENTRY_YOUNG || entry->prev != last)
-            return ht_fail(HEARTH_ECORRUPT, "the list of young finalizers is damaged at %p",
-                           (void *)entry->object);
-        last = entry;
-    }
-    if (last != f->young_last || young > f->count || f->legacy > f->count)
-        return ht_fail(HEARTH_ECORRUPT, "the list of young finalizers is damaged: %zu of %zu",
-                       young, f->count);
-    hearth_status status = hg_slabs_verify(heap, heap->pending.entries.full.first, before);
+    const struct hg_entries *entries = &heap->pending.entries;
+    hearth_status status = hg_slabs_verify(heap, entries->full.first, before);
     if (status == HEARTH_OK)
-        status = hg_slabs_verify(heap, heap->pending.entries.partial.first, before);
+        status = hg_slabs_verify(heap, entries->partial.first, before);
     return status;
 }

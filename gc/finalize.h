@@ -1,7 +1,7 @@
 /* gc/finalize.h - the registry: objects with finalizers that are not due.
  *
- * Invariant: an entry (entry.h) is in the young list exactly when it is YOUNG; the object of an OLD one is old, so
- * that a minor collection need not look at it. Lock: pending->lock, or world stopped. Node: as entries. */
+ * Invariant: a REGISTERED entry (entry.h) that is neither young nor found has an old object, so that a minor
+ * collection need not look at it. Lock: pending->lock, or world stopped. Node: as entries. */
 #ifndef HEARTH_GC_FINALIZE_H
 #define HEARTH_GC_FINALIZE_H
 
@@ -11,10 +11,10 @@
 struct hg_type;
 
 struct hg_finalizers {
-    struct hg_entry *young, *young_last; /* by next and prev, in order of registration      */
-    uint64_t serial;                     /* of the last registration                        */
-    size_t count;                        /* YOUNG or OLD entries                            */
-    size_t legacy;                       /* of them: LEGACY                                 */
+    uint64_t serial; /* of the last registration                                        */
+    size_t count;    /* REGISTERED entries that have not been found                     */
+    size_t legacy;   /* of them: LEGACY                                                 */
+    size_t kept;     /* of them: put into the garbage list by this collection           */
 };
 
 hearth_status hg_finalizers_init(hearth_heap *heap);

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "gc/heap.h"
+#include "gc/line.h"
 #include "gc/trace.h"
 #include "topology/error.h"
 
@@ -52,8 +53,17 @@ static void hg_line_roots(const struct hg_line *line, struct hg_worker *worker)
 void hg_pending_roots(hearth_heap *heap, struct hg_worker *worker)
 {
     hg_line_roots(&heap->pending.cells, worker);
-    hg_line_roots(&heap->pending.fresh, worker);
     hg_line_roots(&heap->pending.queue, worker);
+    hg_pending_push_found(heap, worker);
+}
+
+void hg_pending_push_found(hearth_heap *heap, struct hg_worker *worker)
+{
+    struct hg_entry_slab *slab = heap->pending.entries.found;
+    for (; slab != NULL; slab = slab->found_next)
+        for (unsigned i = 0; i < HG_ENTRY_SLAB; i++)
+            if (hg_bit_get(slab->found, i))
+                hg_trace_push(worker, slab->object[i], 0);
 }
 
 bool hg_pending_reserve(hearth_heap *heap)
@@ -86,16 +96,15 @@ void hg_pending_cell(hearth_heap *heap, uintptr_t cell)
     struct hg_entry *entry = pending->reserved;
     pending->reserved = entry->next;
     entry->object = cell;
-    hg_entry_become(entry, HG_ENTRY_DUE);
+    entry->state = HG_ENTRY_DUE;
     hg_line_add(&pending->cells, entry);
     __atomic_store_n(&pending->count, pending->count + 1, __ATOMIC_RELAXED);
 }
 
-void hg_pending_add(hearth_heap *heap, struct hg_line *line)
+void hg_pending_add(hearth_heap *heap, size_t count)
 {
     struct hg_pending *pending = &heap->pending;
-    __atomic_store_n(&pending->count, pending->count + line->count, __ATOMIC_RELAXED);
-    hg_line_join(&pending->fresh, line);
+    __atomic_store_n(&pending->count, pending->count + count, __ATOMIC_RELAXED);
 }
 
 void hg_pending_wake(hearth_heap *heap)
@@ -108,12 +117,12 @@ void hg_pending_wake(hearth_heap *heap)
     pthread_mutex_unlock(&pending->lock);
 }
 
-/* Sort what is fresh into the queue; the lock is held. */
+/* Sort what was found into the queue; the lock is held. */
 static void hg_pending_order(struct hg_pending *pending)
 {
-    if (pending->fresh.first == NULL)
+    if (pending->entries.found == NULL)
         return;
-    hg_line_join(&pending->queue, &pending->fresh);
+    hg_entries_harvest(&pending->entries, &pending->queue);
     hg_line_sort(&pending->queue);
 }
 
@@ -204,8 +213,7 @@ size_t hg_pending_run(struct hg_mutator *m)
     return hg_pending_run_some(m, count); /* what they make due is for the next safepoint */
 }
 
-/* The mutator may run finalizers now: not inside one. */
-static hearth_status hg_may_finalize(hearth_mutator *mutator, const char *call)
+hearth_status hg_may_finalize(hearth_mutator *mutator, const char *call)
 {
     hearth_status status = hg_mutator_ready(mutator, call);
     if (status == HEARTH_OK && hg_mutator_of(mutator)->finalizing)
@@ -330,20 +338,19 @@ static hearth_status hg_line_verify(hearth_heap *heap, const struct hg_line *lin
 hearth_status hg_pending_check(hearth_heap *heap)
 {
     const struct hg_pending *pending = &heap->pending;
-    size_t registered, due;
+    size_t registered, found, due;
     hearth_status status = hg_line_verify(heap, &pending->cells, "callbacks");
     if (status == HEARTH_OK)
-        status = hg_line_verify(heap, &pending->fresh, "finalizers");
-    if (status == HEARTH_OK)
-        status = hg_line_verify(heap, &pending->queue, "sorted finalizers");
+        status = hg_line_verify(heap, &pending->queue, "finalizers");
     if (status != HEARTH_OK)
         return status;
-    if (!hg_entries_check(&pending->entries, &registered, &due))
+    if (!hg_entries_check(&pending->entries, &registered, &found, &due))
         return ht_fail(HEARTH_ECORRUPT, "the entries of finalizers are damaged");
-    if (registered != heap->finalizers.count || due != pending->count ||
-        due != pending->cells.count + pending->fresh.count + pending->queue.count)
+    if (registered != heap->finalizers.count || found + due != pending->count ||
+        due != pending->cells.count + pending->queue.count)
         return ht_fail(HEARTH_ECORRUPT,
                        "%zu finalizers are registered and %zu due, the counts say %zu and %llu",
-                       registered, due, heap->finalizers.count, (unsigned long long)pending->count);
+                       registered, found + due, heap->finalizers.count,
+                       (unsigned long long)pending->count);
     return HEARTH_OK;
 }

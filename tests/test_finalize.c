@@ -262,7 +262,7 @@ START_TEST(minor_collections_find_young_objects_only)
     frame.ref[2] = NULL; /* old */
     fixture_collect(f.mutator, 1);
     ck_assert_uint_eq(finalize_calls(), 2);
-    ck_assert_ptr_null(f.heap->finalizers.young);
+    ck_assert_ptr_null(f.heap->pending.entries.young);
     fixture_collect(f.mutator, 2);
     ck_assert_uint_eq(finalize_calls(), 3);
     HEARTH_FRAME_END(f.mutator, frame);
@@ -456,16 +456,17 @@ START_TEST(verifier_sees_damage)
     HEARTH_FRAME(f.mutator, frame, 2);
     finalize_new(&f, &frame.ref[0], 0, 0);
     finalize_new(&f, &frame.ref[1], 1, 0);
-    struct hg_entry *entry = finalizers->young;
+    struct hg_entry_slab *slab = f.heap->pending.entries.young;
+    struct hg_entry *entry = &slab->entry[0];
     finalizers->count++;
     HARNESS_STATUS_NAMES(hearth_verify(f.mutator), HEARTH_ECORRUPT, "2 finalizers are registered");
     finalizers->count--;
-    finalizers->young = entry->next;
-    HARNESS_STATUS_NAMES(hearth_verify(f.mutator), HEARTH_ECORRUPT, "young finalizers");
-    finalizers->young = entry;
-    hg_entry_become(entry, HG_ENTRY_OLD);
-    HARNESS_STATUS_NAMES(hearth_verify(f.mutator), HEARTH_ECORRUPT, "young finalizers");
-    hg_entry_become(entry, HG_ENTRY_YOUNG);
+    hg_bit_clear(slab->young, 0);
+    HARNESS_STATUS_NAMES(hearth_verify(f.mutator), HEARTH_ECORRUPT, "its finalizer is old");
+    hg_bit_set(slab->young, 0);
+    slab->is_young = false;
+    HARNESS_STATUS_NAMES(hearth_verify(f.mutator), HEARTH_ECORRUPT, "entries");
+    slab->is_young = true;
     entry->object += 16;
     HARNESS_STATUS_NAMES(hearth_verify(f.mutator), HEARTH_ECORRUPT, "entries");
     entry->object -= 16;
