@@ -42,6 +42,7 @@ struct hg_mutator {
     uint32_t state;             /* enum hg_state (atomic)                                 */
     bool conservative;          /* scan registers and stack                               */
     bool lent;                  /* NATIVE while its thread may wait in another heap       */
+    uint64_t wakes;             /* calls of hearth_finalize_wake it has seen              */
     bool finalizing;            /* runs a finalizer: it runs no other one meanwhile       */
     int node;                   /* asked for; HEARTH_NODE_AUTO: follow the CPU            */
     int home;                   /* node it was attached on                                */

@@ -4,6 +4,7 @@
 #include "gc/pending.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <time.h>
 
 #include "gc/heap.h"
@@ -11,7 +12,10 @@
 #include "gc/trace.h"
 #include "topology/error.h"
 
-enum { HG_AHEAD = 8 /* entries between prefetching an object's mark and reading it */ };
+enum {
+    HG_AHEAD = 8,    /* entries between prefetching one and reading it             */
+    HG_MESSAGE = 320 /* bytes of an error's message                                */
+};
 
 hearth_status hg_pending_init(hearth_heap *heap)
 {
@@ -157,8 +161,9 @@ static bool hg_pending_take(hearth_heap *heap, hearth_finalize_item *item)
 static void hg_report(hearth_mutator *mutator, void *object, hearth_status status)
 {
     struct hg_pending *pending = &mutator->heap->pending;
-    const char *message =
-        hearth_last_status() == status ? hearth_last_error() : hearth_strerror(status);
+    char message[HG_MESSAGE]; /* the hook's own failures would overwrite the thread's */
+    snprintf(message, sizeof message, "%s",
+             hearth_last_status() == status ? hearth_last_error() : hearth_strerror(status));
     __atomic_fetch_add(&pending->errors, 1, __ATOMIC_RELAXED);
     pthread_mutex_lock(&pending->lock);
     hearth_error_fn *error = pending->error;
@@ -262,16 +267,17 @@ hearth_status hearth_finalize_call(hearth_mutator *mutator, const hearth_finaliz
 }
 
 /* Sleep until something is due, a wake or the deadline (NULL: none). */
-static void hg_pending_sleep(struct hg_pending *pending, const struct timespec *deadline)
+static void hg_pending_sleep(struct hg_mutator *m, const struct timespec *deadline)
 {
+    struct hg_pending *pending = &m->public.heap->pending;
     int before, error = 0;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
     pthread_mutex_lock(&pending->lock);
-    uint64_t wakes = pending->wakes;
-    while (pending->count == 0 && pending->wakes == wakes && error != ETIMEDOUT)
+    while (pending->count == 0 && pending->wakes == m->wakes && error != ETIMEDOUT)
         error = deadline != NULL
                     ? pthread_cond_timedwait(&pending->arrived, &pending->lock, deadline)
                     : pthread_cond_wait(&pending->arrived, &pending->lock);
+    m->wakes = pending->wakes;
     pthread_mutex_unlock(&pending->lock);
     pthread_setcancelstate(before, &before);
 }
@@ -293,7 +299,7 @@ hearth_status hearth_finalize_wait(hearth_mutator *mutator, int64_t timeout_ms, 
         deadline.tv_nsec %= 1000000000;
         hg_lend_others(hg_mutator_of(mutator));
         hearth_native_begin(mutator);
-        hg_pending_sleep(pending, timeout_ms > 0 ? &deadline : NULL);
+        hg_pending_sleep(hg_mutator_of(mutator), timeout_ms > 0 ? &deadline : NULL);
         hearth_native_end(mutator);
         hg_take_back_others();
     }

@@ -83,7 +83,8 @@ HEARTH_API hearth_status hearth_finalize_run(hearth_mutator *mutator, size_t max
 HEARTH_API hearth_status hearth_finalize_wait(hearth_mutator *mutator, int64_t timeout_ms,
                                               size_t *due);
 
-/* Make every thread that waits there return. For ending such threads; any thread. Errors: EINVAL. */
+/* Make every thread that waits there return, and the next wait of every thread that does not: none is missed that
+ * looks at a flag first and waits then. For ending such threads; any thread. Errors: EINVAL. */
 HEARTH_API hearth_status hearth_finalize_wake(hearth_heap *heap);
 
 /* Run the finalizer of every object that has one, reachable or not, as at the end of a program, until there
