@@ -2,8 +2,8 @@
  * no room.
  *
  * Escalation: take a block; else collect what pacing says; else collect everything; else take also
- * nearly full blocks and other nodes'; else raise the budget up to the limit; else fail with a
- * status. What other mutators take in between does not count: it fails only if the last full
+ * nearly full blocks and other nodes'; else raise the budget up to the limit; else run finalizers that
+ * are due and collect again; else fail with a status. What other mutators take in between does not count: it fails only if the last full
  * collection, whoever made it, left too little. The mutator's node is latched once per block. No lock is
  * held when collecting. */
 #include "alloc/large.h"
@@ -160,6 +160,12 @@ static bool hg_make_room(struct hg_mutator *m, struct hg_hunger *hunger, size_t 
         hunger->fulls = fulls;
         return true;
     }
+    if (hunger->rounds < HG_ROUNDS && hg_pending_run(m) != 0) {
+        hunger->rounds++; /* finalizers held memory: collect once more */
+        hunger->attempt = 1;
+        hunger->fulls = fulls;
+        return true;
+    }
     hearth_status status = hunger->why == HA_NO_MEMORY ? HEARTH_ENOMEM : HEARTH_ELIMIT;
     if (hunger->pressed++ < HG_PRESSED && hg_pressure_hard(m, status, blocks, node)) {
         hunger->attempt = 1; /* what was dropped is to be collected */
@@ -261,9 +267,10 @@ static void *hg_large(struct hg_mutator *m, size_t size, unsigned kind, uint64_t
     return (void *)object;
 }
 
-/* Allocate `size` payload bytes for a known type, from the mutator's runs or those of a node. */
-static void *hg_allocate_from(struct hg_mutator *m, struct ha_allocator *from,
-                              const struct hg_type *type, size_t size, size_t count, int wish)
+/* `size` payload bytes for a known type, from the mutator's runs or those of a node. */
+static inline __attribute__((always_inline)) void *
+hg_allocate_plain(struct hg_mutator *m, struct ha_allocator *from, const struct hg_type *type,
+                  size_t size, size_t count, int wish)
 {
     uint64_t header =
         hearth_header_make(type->handle, count < UINT32_MAX ? (uint32_t)count : UINT32_MAX);
@@ -282,6 +289,32 @@ static void *hg_allocate_from(struct hg_mutator *m, struct ha_allocator *from,
     run->cursor = at + cell;
     *(uint64_t *)(void *)at = header;
     return at + HEARTH_HEADER;
+}
+
+/* An object that gets a finalizer at birth: first the memory for that. No safepoint lies between. */
+static __attribute__((noinline)) void *hg_allocate_registered(struct hg_mutator *m,
+                                                              struct ha_allocator *from,
+                                                              const struct hg_type *type,
+                                                              size_t size, size_t count, int wish)
+{
+    hearth_heap *heap = m->public.heap;
+    struct hg_entry *entry = hg_finalizers_reserve(heap);
+    if (entry == NULL) {
+        ht_fail(HEARTH_ENOMEM, "type %s: no memory for the finalizer of one more object",
+                type->name);
+        return NULL;
+    }
+    void *object = hg_allocate_plain(m, from, type, size, count, wish);
+    hg_finalizers_settle(heap, entry, object, type);
+    return object;
+}
+
+static void *hg_allocate_from(struct hg_mutator *m, struct ha_allocator *from,
+                              const struct hg_type *type, size_t size, size_t count, int wish)
+{
+    if (__builtin_expect(type->registered, 0))
+        return hg_allocate_registered(m, from, type, size, count, wish);
+    return hg_allocate_plain(m, from, type, size, count, wish);
 }
 
 static void *hg_allocate(struct hg_mutator *m, const struct hg_type *type, size_t size,

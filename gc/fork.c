@@ -36,12 +36,12 @@ static __thread bool
  * its mutators may leave while a collection of another thread is waited for. */
 static void hg_fork_stop(hearth_heap *heap)
 {
-    heap->pins++;
+    heap->forkers++;
     while (heap->stop)
         hg_wait(&heap->resumed, &heap->lock);
     hg_world_stop(heap, NULL);
     heap->forking = true;
-    heap->pins--;
+    heap->forkers--;
     pthread_cond_broadcast(&heap->resumed); /* hg_heaps_leave waits for the pin */
 }
 
@@ -137,7 +137,7 @@ static void hg_fork_renew(hearth_heap *heap)
     pthread_cond_init(&heap->stopped, NULL);
     pthread_cond_init(&heap->resumed, NULL);
     hg_crew_forked(heap->crew);
-    heap->pins = 0;
+    heap->forkers = 0;
     heap->forking = false;
 }
 
@@ -189,7 +189,7 @@ int hg_heaps_leave(hearth_heap *heap)
     pthread_mutex_lock(&hg_list);
     pthread_mutex_lock(&heap->lock);
     int mutators = heap->mutator_count;
-    while (mutators == 0 && heap->pins != 0)
+    while (mutators == 0 && heap->forkers != 0)
         hg_wait(&heap->resumed, &heap->lock);
     if (mutators == 0)
         hg_unlink(heap);

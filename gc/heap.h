@@ -16,6 +16,7 @@
 #include "gc/mutator.h"
 #include "gc/pending.h"
 #include "gc/pressure.h"
+#include "gc/identity.h"
 #include "gc/roots.h"
 #include "gc/type.h"
 #include "hearth.h"
@@ -75,6 +76,7 @@ struct hearth_heap {
     struct hg_cells cells;        /* weak references, ephemerons, entries of weak tables     */
     struct hg_finalizers finalizers;
     struct hg_pending pending; /* callbacks and finalizers that are due                   */
+    struct hg_pins pins;       /* pinned and immortal objects                             */
     struct hg_control control; /* the interface of the collector: thresholds, garbage ... */
     pthread_mutex_t lock;
     pthread_cond_t stopped;   /* a mutator came to stand                                 */
@@ -89,7 +91,7 @@ struct hearth_heap {
     char corrupt_why[256];
     void *data;                        /* the embedder's                                          */
     struct hearth_heap *older, *newer; /* the process's heaps (gc/fork.c)                  */
-    int pins;                          /* threads about to stop it for a fork              */
+    int forkers;                       /* threads about to stop it for a fork              */
     bool forking;                      /* it is stopped for a fork                         */
 };
 

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "gc/afterlife.h"
 #include "gc/card.h"
 #include "gc/heap.h"
 #include "gc/trace.h"
@@ -222,10 +223,11 @@ hearth_status hg_verify_heap(hearth_heap *heap, bool before)
         status = ht_fail(HEARTH_ECORRUPT, "the state of pacing is damaged");
     if (status == HEARTH_OK)
         status = hg_verify_roots(heap);
-    if (status != HEARTH_OK)
-        return status;
-    status = hg_verify_objects(heap, before);
-    return status == HEARTH_OK ? hg_cells_check(heap, before) : status;
+    if (status == HEARTH_OK)
+        status = hg_verify_objects(heap, before);
+    if (status == HEARTH_OK)
+        status = hg_afterlife_check(heap, before);
+    return status;
 }
 
 void hg_verify_report(hearth_heap *heap, bool before)

@@ -103,6 +103,8 @@ static const struct ht_option ht_option_table[] = {
               "What sets the budget: growth by what is live, membalancer also by rates.")
     HT_FLOAT(balance, "balance", "0.05", 0.0001, 10000,
              "With membalancer: percent of time worth spending on collections to save a MiB.")
+    HT_CHOICE(finalize, "finalize", "safepoint", "safepoint|queue",
+              "Who runs what is due: threads at safepoints, or the program by hearth_finalize_run.")
 };
 /* clang-format on */
 

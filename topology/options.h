@@ -9,6 +9,7 @@ enum ht_mode { HT_MODE_AUTO, HT_MODE_OFF, HT_MODE_INTERLEAVE, HT_MODE_PLACE, HT_
 enum ht_huge { HT_HUGE_INHERIT, HT_HUGE_OFF, HT_HUGE_ON };
 enum ht_pacing { HT_PACING_GROWTH, HT_PACING_MEMBALANCER };
 enum ht_log { HT_LOG_NONE, HT_LOG_GC };
+enum ht_finalize { HT_FINALIZE_SAFEPOINT, HT_FINALIZE_QUEUE };
 
 struct hearth_options {
     /* machine */
@@ -41,6 +42,8 @@ struct hearth_options {
     size_t soft_limit; /* soft-limit: bytes, 0 = 3/4 of the container's memory.high */
     int pacing;        /* pacing: growth | membalancer                           */
     double balance;    /* balance: percent of time that a MiB is worth           */
+    /* finalizers */
+    int finalize; /* finalize: safepoint | queue                            */
 };
 
 /* Fill with defaults; then HEARTH_OPTIONS if `environment`. EOPTION from a bad variable. */

@@ -85,6 +85,10 @@ typedef struct hearth_stats {
     uint64_t spilled_blocks;   /* blocks that came from another node than wished          */
     uint64_t external_bytes;   /* outside of the heap: hearth_external_add                */
     uint64_t soft_limit_bytes; /* 0: none                                               */
+    uint64_t finalizers;       /* objects that have one that is not due, now              */
+    uint64_t finalizers_due;   /* and callbacks of weak references that are due, now      */
+    uint64_t finalizers_run;   /* and callbacks, ever                                     */
+    uint64_t finalizer_errors; /* of them: reported (hearth_on_error)                    */
 } hearth_stats;
 
 /* Fill the struct whose struct_size the caller set. Any thread, no safepoint. Errors: EINVAL, ENODE;
