@@ -140,7 +140,7 @@ static uint64_t hg_live_bytes(const hearth_heap *heap)
 static void hg_collect_stopped(hearth_heap *heap, bool all_old, int node, hearth_collection *c)
 {
     bool full = c->kind == HEARTH_GC_FULL;
-    uint64_t begin = ht_os_now();
+    uint64_t begin = heap->pacing.begin_ns = ht_os_now();
     uint64_t allocated = hg_flush_mutators(heap), live_before = hg_live_bytes(heap);
     if (heap->options.verify)
         hg_verify_report(heap, true);
@@ -195,6 +195,7 @@ bool hg_collect(struct hg_mutator *self, hearth_gc_kind kind, bool all_old, hear
     hg_observe_begin(heap, c.kind);
     hg_collect_stopped(heap, all_old, node, &c);
     ha_space_release(&heap->space);
+    ha_space_wake(&heap->space);
     c.pause_ns = ht_os_now() - begin;
     hg_observe_end(heap, &c);
     hg_observe_worker_end(heap, 0, node);
@@ -220,6 +221,7 @@ hearth_status hearth_gc_collect(hearth_mutator *mutator, int generation)
                        HEARTH_REASON_EXPLICIT))
         ;
     hg_pending_run(m);
+    hg_pressure_run(m);
     if (mutator->heap->corrupt != HEARTH_OK)
         return ht_fail(mutator->heap->corrupt, "%s", mutator->heap->corrupt_why);
     return HEARTH_OK;

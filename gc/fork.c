@@ -11,7 +11,8 @@
  * other. The list of heaps is the one thing all heaps of a process share; the system's fork forces it.
  *
  * A thread that forks inside a callback of the collector finds nothing done: its child may not use hearth.
- * Lock order: forks < list < heap->lock < roots, types, statistics, crew, pools (gc/heap.h) < window sets.
+ * Lock order: forks < list < heap->lock < ageing < roots, types, statistics, pressure, crew < pools
+ * (gc/heap.h) < window sets.
  * Of several heaps' locks only the forking thread holds more than one, when all worlds stand. */
 #define _GNU_SOURCE
 #include "gc/fork.h"
@@ -68,9 +69,11 @@ static void hg_fork_stop_all(void)
 /* What a heap's locks guard below its own. */
 static void hg_fork_lock(hearth_heap *heap)
 {
+    ha_space_hold(&heap->space);
     pthread_mutex_lock(&heap->roots.lock);
     pthread_mutex_lock(&heap->types.lock);
     pthread_mutex_lock(&heap->stats.lock);
+    pthread_mutex_lock(&heap->pressure.lock);
     pthread_mutex_lock(&heap->crew->lock);
     ha_space_lock(&heap->space);
 }
@@ -79,9 +82,11 @@ static void hg_fork_unlock(hearth_heap *heap)
 {
     ha_space_unlock(&heap->space);
     pthread_mutex_unlock(&heap->crew->lock);
+    pthread_mutex_unlock(&heap->pressure.lock);
     pthread_mutex_unlock(&heap->stats.lock);
     pthread_mutex_unlock(&heap->types.lock);
     pthread_mutex_unlock(&heap->roots.lock);
+    ha_space_release(&heap->space);
 }
 
 static void hg_fork_prepare(void)

@@ -216,6 +216,10 @@ hearth_status hg_verify_heap(hearth_heap *heap, bool before)
         status = ht_fail(HEARTH_ECORRUPT, "the set of global roots is damaged");
     if (status == HEARTH_OK && !hg_mail_check(&heap->trace->mail))
         status = ht_fail(HEARTH_ECORRUPT, "references are left in an inbox");
+    if (status == HEARTH_OK &&
+        (!hg_balance_check(&heap->pacing.balance) || !hg_external_check(heap) ||
+         !hg_pressure_check(&heap->pressure, heap->space.nodes)))
+        status = ht_fail(HEARTH_ECORRUPT, "the state of pacing is damaged");
     if (status == HEARTH_OK)
         status = hg_verify_roots(heap);
     if (status != HEARTH_OK)

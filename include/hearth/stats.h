@@ -17,7 +17,8 @@ typedef enum hearth_gc_reason {
     HEARTH_REASON_EXPLICIT = 2,  /* hearth_gc_collect                          */
     HEARTH_REASON_STRESS = 3,    /* option stress=N                            */
     HEARTH_REASON_EMERGENCY = 4, /* an allocation would have failed            */
-    HEARTH_REASON_LARGE = 5      /* large objects used the nursery's allowance */
+    HEARTH_REASON_LARGE = 5,     /* large objects used the nursery's allowance */
+    HEARTH_REASON_EXTERNAL = 6   /* external memory used it, or the budget     */
 } hearth_gc_reason;
 
 /* One collection. Times in nanoseconds of wall clock. Edges and objects are counts. */
@@ -81,7 +82,9 @@ typedef struct hearth_stats {
     uint64_t pause_max_ns;   /* longest                                                 */
     uint64_t pause_p50_ns;   /* from the histogram (bounds within 6 %)                  */
     uint64_t pause_p99_ns;
-    uint64_t spilled_blocks; /* blocks that came from another node than wished          */
+    uint64_t spilled_blocks;   /* blocks that came from another node than wished          */
+    uint64_t external_bytes;   /* outside of the heap: hearth_external_add                */
+    uint64_t soft_limit_bytes; /* 0: none                                               */
 } hearth_stats;
 
 /* Fill the struct whose struct_size the caller set. Any thread, no safepoint. Errors: EINVAL, ENODE;
