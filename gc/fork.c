@@ -66,26 +66,32 @@ static void hg_fork_stop_all(void)
     }
 }
 
-/* What a heap's locks guard below its own. */
+/* The small locks of a heap, in the order they are taken. */
+enum { HG_SMALL_LOCKS = 6 };
+
+static pthread_mutex_t *hg_small_lock(hearth_heap *heap, int i)
+{
+    pthread_mutex_t *const locks[HG_SMALL_LOCKS] = {
+        &heap->roots.lock, &heap->cells.lock,    &heap->types.lock,
+        &heap->stats.lock, &heap->pressure.lock, &heap->crew->lock,
+    };
+    return locks[i];
+}
+
+/* All that lies below heap->lock, but for the window sets. */
 static void hg_fork_lock(hearth_heap *heap)
 {
     ha_space_hold(&heap->space);
-    pthread_mutex_lock(&heap->roots.lock);
-    pthread_mutex_lock(&heap->types.lock);
-    pthread_mutex_lock(&heap->stats.lock);
-    pthread_mutex_lock(&heap->pressure.lock);
-    pthread_mutex_lock(&heap->crew->lock);
+    for (int i = 0; i < HG_SMALL_LOCKS; i++)
+        pthread_mutex_lock(hg_small_lock(heap, i));
     ha_space_lock(&heap->space);
 }
 
 static void hg_fork_unlock(hearth_heap *heap)
 {
     ha_space_unlock(&heap->space);
-    pthread_mutex_unlock(&heap->crew->lock);
-    pthread_mutex_unlock(&heap->pressure.lock);
-    pthread_mutex_unlock(&heap->stats.lock);
-    pthread_mutex_unlock(&heap->types.lock);
-    pthread_mutex_unlock(&heap->roots.lock);
+    for (int i = HG_SMALL_LOCKS; i-- > 0;)
+        pthread_mutex_unlock(hg_small_lock(heap, i));
     ha_space_release(&heap->space);
 }
 
