@@ -3,6 +3,8 @@
  * Read in this order: heap.h (create, attach, safepoints), types.h (where references are), roots.h
  * (what keeps objects alive), alloc.h, barrier.h (storing references), collect.h, limits.h, weak.h, finalize.h,
  * identity.h, stats.h, observe.h, topology.h, options.h, status.h; layout.h is for JITs. C11 and C++17. */
+ * (what keeps objects alive), alloc.h, barrier.h (storing references), collect.h, limits.h, weak.h, stats.h, observe.h,
+ * topology.h, options.h, status.h; layout.h is for JITs. C11 and C++17. */
 #ifndef HEARTH_H
 #define HEARTH_H
 
@@ -19,6 +21,7 @@
 #include "hearth/weak.h"
 #include "hearth/finalize.h"
 #include "hearth/identity.h"
+#include "hearth/limits.h"
 #include "hearth/stats.h"
 #include "hearth/observe.h"
 #include "hearth/topology.h"
