@@ -39,7 +39,8 @@ START_TEST(every_object_is_counted_once)
         HARNESS_OK(hearth_type_get(s.heap.heap, row->type, &type));
         ck_assert_str_eq(row->name, type.name);
         EXPECT(memcmp(&row->all, &should[kind].all, sizeof(row->all)) == 0);
-        EXPECT(memcmp(row->node, should[kind].node, (size_t)s.heap.nodes * sizeof(*row->node)) == 0);
+        EXPECT(memcmp(row->node, should[kind].node, (size_t)s.heap.nodes * sizeof(*row->node)) ==
+               0);
     }
     ck_assert_ptr_null(hearth_census_row_at(census, kinds));
     shadow_close(&s);

@@ -21,7 +21,8 @@ static bool walk_object(void *data, const hearth_object_info *info)
     EXPECT(!w->seen[i]);
     w->seen[i] = true;
     EXPECT(info->struct_size == sizeof(*info));
-    EXPECT(info->type == w->s->heap.type[o->kind] && info->type == hearth_type_of(heap, o->address));
+    EXPECT(info->type == w->s->heap.type[o->kind] &&
+           info->type == hearth_type_of(heap, o->address));
     hearth_type_info type = {.struct_size = sizeof(type)};
     EXPECT(hearth_type_get(heap, info->type, &type) == HEARTH_OK && type.name == info->name);
     EXPECT(info->size == o->size || (info->size == 0 && o->count == 0)); /* the oracle says 1 */
@@ -161,8 +162,8 @@ static bool calls_from_within(void *data, void *object)
 
     in_callback[0] = hearth_gc_get_objects(m, -1, calls_from_within, m);
     in_callback[1] = hearth_gc_collect(m, 0);
-    in_callback[2] = hearth_new(m, hearth_type_of(m->heap, object)) == NULL ? hearth_last_status()
-                                                                             : HEARTH_OK;
+    in_callback[2] =
+        hearth_new(m, hearth_type_of(m->heap, object)) == NULL ? hearth_last_status() : HEARTH_OK;
     in_callback[3] = hearth_walk(m, walk_object, NULL);
     return false;
 }
