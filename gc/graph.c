@@ -107,6 +107,8 @@ void hg_graph_free(struct hg_graph *graph)
     ht_os_unmap(graph->number, hg_graph_bytes(graph, sizeof *graph->number));
     ht_os_unmap(graph->node, hg_graph_bytes(graph, sizeof *graph->node));
     ht_os_unmap(graph->parent, hg_graph_bytes(graph, sizeof *graph->parent));
+    ht_os_unmap(graph->waiting, hg_graph_bytes(graph, sizeof *graph->waiting));
+    ht_os_free(graph->wait);
     ht_os_free(graph->root);
     hg_index_free(&graph->index);
 }
@@ -154,23 +156,96 @@ struct hg_graph_visitor {
     struct hg_graph *graph;
 };
 
+static inline void hg_graph_reference(struct hg_graph *graph, void *const *slot, uint32_t parent)
+{
+    uintptr_t to = (uintptr_t)__atomic_load_n(slot, __ATOMIC_RELAXED);
+    if (ha_windows_contain(graph->index.windows, to))
+        hg_graph_enter(graph, to, parent);
+}
+
 static void hg_graph_slot(hearth_visitor *visitor, void **slot)
 {
     struct hg_graph *graph = ((struct hg_graph_visitor *)visitor)->graph;
-    uintptr_t to = (uintptr_t)__atomic_load_n(slot, __ATOMIC_RELAXED);
-    if (ha_windows_contain(graph->index.windows, to))
-        hg_graph_enter(graph, to, (uint32_t)(graph->next - 1));
+    hg_graph_reference(graph, slot, (uint32_t)(graph->next - 1));
 }
 
-void hg_graph_follow(struct hg_graph *graph, uintptr_t until)
+/* --- ephemerons --------------------------------------------------------------------------------------------- */
+
+static bool hg_graph_wait_room(struct hg_graph *graph)
+{
+    if (graph->waiting == NULL)
+        graph->waiting = ht_os_map(hg_graph_bytes(graph, sizeof *graph->waiting), true);
+    if (graph->waits == graph->wait_capacity && graph->waiting != NULL) {
+        size_t capacity = graph->wait_capacity * 2 + 64;
+        struct hg_wait *grown = ht_os_realloc(graph->wait, capacity * sizeof *grown);
+        if (grown == NULL)
+            return false;
+        graph->wait = grown;
+        graph->wait_capacity = capacity;
+    }
+    return graph->waiting != NULL;
+}
+
+/* The ephemeron at `position` waits until its key is reached. */
+static void hg_graph_wait(struct hg_graph *graph, uint32_t position, uintptr_t key)
+{
+    if (!hg_graph_wait_room(graph)) {
+        graph->failed = true;
+        return;
+    }
+    uint32_t *first = &graph->waiting[hg_index_of(&graph->index, key)];
+    graph->wait[graph->waits] = (struct hg_wait){position, *first};
+    *first = (uint32_t)++graph->waits;
+}
+
+/* Enter the values of the ephemerons that have waited for this key. */
+static void hg_graph_wake(struct hg_graph *graph, uintptr_t key)
+{
+    uint32_t *first = &graph->waiting[hg_index_of(&graph->index, key)];
+    for (uint32_t w = *first; w != 0; w = graph->wait[w - 1].next) {
+        uint32_t position = graph->wait[w - 1].position;
+        hg_graph_reference(graph, &((struct hg_cell *)graph->node[position])->other, position);
+    }
+    *first = 0;
+}
+
+#define HG_ENTER(slot) hg_graph_reference(graph, slot, (uint32_t)(graph->next - 1))
+
+static void hg_graph_ephemeron(struct hg_graph *graph, uintptr_t object, const struct hg_type *type)
+{
+    struct hg_cell *cell = (struct hg_cell *)object;
+    uintptr_t key = (uintptr_t)cell->weak;
+    uint32_t position;
+    HG_EACH_BIT(type->bitmap, object, HG_ENTER);
+    if (key == 0)
+        return;
+    if (!ha_windows_contain(graph->index.windows, key) || hg_graph_find(graph, key, &position))
+        HG_ENTER(&cell->other);
+    else
+        hg_graph_wait(graph, (uint32_t)(graph->next - 1), key);
+}
+
+/* --- following ----------------------------------------------------------------------------------------------- */
+
+hearth_status hg_graph_follow(struct hg_graph *graph, uintptr_t until, const char *call)
 {
     struct hg_graph_visitor visitor = {{hg_graph_slot}, graph};
     const uint32_t *found = until != 0 ? hg_graph_number(graph, until) : NULL;
     while (graph->next < graph->count && (found == NULL || *found == 0)) {
         uintptr_t object = graph->node[graph->next++];
-        if (ha_block_of(object)->kind != HA_LEAF)
+        if (graph->waiting != NULL)
+            hg_graph_wake(graph, object);
+        if (ha_block_of(object)->kind == HA_LEAF)
+            continue;
+        const struct hg_type *type = hg_type_row(graph->heap, object);
+        if (type->tier == HG_TIER_EPHEMERON)
+            hg_graph_ephemeron(graph, object, type);
+        else
             hg_visit_object(graph->heap, object, &visitor.visitor);
     }
+    if (graph->failed)
+        return ht_fail(HEARTH_ENOMEM, "%s: no memory for %zu ephemerons", call, graph->waits + 1);
+    return HEARTH_OK;
 }
 
 hearth_status hg_graph_check(const struct hg_graph *graph)

@@ -6,7 +6,11 @@
  * it was reached first. So the chain of parents is a shortest path. Cells are counted through per block,
  * so that finding an object's number takes three reads and no search, and nothing is kept in the
  * heap. All memory is the looking thread's own and goes with hg_graph_free; a heap of n cells needs 16 n
- * bytes at most, of which only what is used is touched. World stopped, heap->lock held. */
+ * bytes at most, of which only what is used is touched.
+ *
+ * Weak slots are not followed. The value of an ephemeron is entered once both it and its key are: an
+ * ephemeron that is met before its key waits in a list of the key, which is looked at when the key's own
+ * slots are, so that all of it takes linear time. World stopped, heap->lock held. */
 #ifndef HEARTH_GC_GRAPH_H
 #define HEARTH_GC_GRAPH_H
 
@@ -26,6 +30,12 @@ struct hg_index {
     uint64_t cells;     /* numbers given                                              */
 };
 
+/* An ephemeron that waits for its key. */
+struct hg_wait {
+    uint32_t position; /* of the ephemeron                */
+    uint32_t next;     /* 1 + the next with this key, 0: none */
+};
+
 struct hg_graph {
     hearth_heap *heap;
     struct hg_index index;
@@ -37,7 +47,10 @@ struct hg_graph {
     size_t next;          /* the first whose slots have not been visited                */
     struct hg_root *root; /* every root that holds an object, in order                  */
     size_t roots, root_capacity;
-    bool failed; /* no memory for the list of roots                            */
+    uint32_t *waiting;    /* by cell of a key: 1 + the first of its ephemerons in `wait` */
+    struct hg_wait *wait; /* NULL with `waiting`: none has waited                        */
+    size_t waits, wait_capacity;
+    bool failed; /* no memory for the list of roots, or of what waits          */
 };
 
 /* An empty graph of the heap as it is now; ENOMEM. Freed in any case by hg_graph_free. */
@@ -47,8 +60,8 @@ void hg_graph_free(struct hg_graph *graph);
 hearth_status hg_graph_roots(struct hg_graph *graph, const char *call);
 /* Enter one object, if it is not there and not barred. */
 void hg_graph_enter(struct hg_graph *graph, uintptr_t object, uint32_t parent);
-/* Follow references until there are no more, or `until` (not 0) has been entered. */
-void hg_graph_follow(struct hg_graph *graph, uintptr_t until);
+/* Follow references until there are no more, or `until` (not 0) has been entered. ENOMEM with ephemerons. */
+hearth_status hg_graph_follow(struct hg_graph *graph, uintptr_t until, const char *call);
 hearth_status hg_graph_check(const struct hg_graph *graph);
 
 /* The cell's number. `object` is an object of the heap. */

@@ -95,8 +95,9 @@ static hearth_status hg_path(hearth_heap *heap, void *object, hearth_path_fn *fn
         status = hg_graph_roots(&graph, call);
     size_t steps = 0;
     uint32_t last;
+    if (status == HEARTH_OK)
+        status = hg_graph_follow(&graph, (uintptr_t)object, call);
     if (status == HEARTH_OK) {
-        hg_graph_follow(&graph, (uintptr_t)object);
         if (hg_graph_find(&graph, (uintptr_t)object, &last)) {
             uint32_t first = hg_path_turn(&graph, last, &steps);
             hg_path_tell(&graph, first, steps, fn, data);

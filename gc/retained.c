@@ -37,12 +37,15 @@ static hearth_status hg_retained_one(hearth_heap *heap, void *object, hearth_ret
         *hg_graph_number(&graph, (uintptr_t)object) = HG_BARRED;
         status = hg_graph_roots(&graph, call);
     }
+    if (status == HEARTH_OK)
+        status = hg_graph_follow(&graph, 0, call);
+    size_t others = graph.count;
     if (status == HEARTH_OK) {
-        hg_graph_follow(&graph, 0);
-        size_t others = graph.count;
         *hg_graph_number(&graph, (uintptr_t)object) = 0;
         hg_graph_enter(&graph, (uintptr_t)object, HG_NO_PARENT);
-        hg_graph_follow(&graph, 0);
+        status = hg_graph_follow(&graph, 0, call);
+    }
+    if (status == HEARTH_OK) {
         uint64_t bytes = 0;
         for (size_t p = others; p < graph.count; p++)
             bytes += hg_footprint(graph.node[p]);
@@ -244,10 +247,10 @@ static hearth_status hg_retained_most(hearth_heap *heap, size_t most, hearth_ret
     hearth_status status = hg_graph_init(&graph, heap, call);
     if (status == HEARTH_OK)
         status = hg_graph_roots(&graph, call);
-    if (status == HEARTH_OK) {
-        hg_graph_follow(&graph, 0);
+    if (status == HEARTH_OK)
+        status = hg_graph_follow(&graph, 0, call);
+    if (status == HEARTH_OK)
         status = hg_flow_init(&flow, &graph, &edges, call);
-    }
     if (status == HEARTH_OK)
         status = hg_dominators_find(&tree, &flow);
     hg_flow_free(&flow, edges);

@@ -25,6 +25,7 @@ enum {
     HG_EDGE_ELEMENT = 1, /* of V8's edge types                           */
     HG_EDGE_PROPERTY = 2,
     HG_EDGE_SHORTCUT = 5,
+    HG_EDGE_WEAK = 6,
     HG_NAMED_WORDS = 8192, /* slots below 64 KiB are named by their offset */
     HG_FIXED_STRINGS = HG_SYNTHETIC,
     HG_IS_OFFSET = 1u << 31 /* a string: the name of an offset, not of a type */
@@ -107,6 +108,16 @@ static void hg_snapshot_slot(hearth_visitor *visitor, void **slot)
     }
 }
 
+/* The first slot of a cell. What only it refers to is not in the snapshot. */
+static void hg_snapshot_weak(struct hg_snapshot *s)
+{
+    uint32_t position;
+    if (!hg_graph_find(&s->graph, (uintptr_t)((struct hg_cell *)s->object)->weak, &position))
+        return;
+    uint32_t name = hg_snapshot_string(s, &s->word_name[0], HG_IS_OFFSET);
+    hg_snapshot_edge(s, HG_EDGE_WEAK, name, HG_SYNTHETIC + (uint64_t)position);
+}
+
 static void hg_snapshot_roots(struct hg_snapshot *s)
 {
     const struct hg_graph *graph = &s->graph;
@@ -142,6 +153,8 @@ static void hg_snapshot_edges(struct hg_snapshot *s, bool writing)
         s->size = hg_payload_size(heap, s->object);
         if (ha_block_of(s->object)->kind != HA_LEAF)
             hg_visit_object(heap, s->object, &s->visitor);
+        if (s->type->cell != HG_CELL_NONE && s->type->cell < HG_CELL_TABLE)
+            hg_snapshot_weak(s);
     }
 }
 
@@ -248,9 +261,10 @@ static hearth_status hg_snapshot_prepare(struct hg_snapshot *s, hearth_heap *hea
     hearth_status status = hg_graph_init(&s->graph, heap, call);
     if (status == HEARTH_OK)
         status = hg_graph_roots(&s->graph, call);
+    if (status == HEARTH_OK)
+        status = hg_graph_follow(&s->graph, 0, call);
     if (status != HEARTH_OK)
         return status;
-    hg_graph_follow(&s->graph, 0);
     size_t types = heap->types.count;
     s->edges_bytes = (HG_SYNTHETIC + s->graph.count) * sizeof *s->edges;
     s->edges = ht_os_map(s->edges_bytes, true);

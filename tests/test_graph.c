@@ -39,7 +39,7 @@ START_TEST(it_holds_what_is_reachable)
             *hg_graph_number(&graph, (uintptr_t)s.object[barred]->address) = HG_BARRED;
         HARNESS_OK(hg_graph_roots(&graph, "test"));
         HARNESS_OK(hg_graph_check(&graph));
-        hg_graph_follow(&graph, 0);
+        HARNESS_OK(hg_graph_follow(&graph, 0, "test"));
         HARNESS_OK(hg_graph_check(&graph));
         expect_counts(&s, &graph, barred);
         hg_graph_free(&graph);
@@ -63,7 +63,7 @@ START_TEST(following_stops_at_what_is_looked_for)
         HARNESS_OK(hg_inspect_begin(s.m, "test"));
         HARNESS_OK(hg_graph_init(&graph, s.heap.heap, "test"));
         HARNESS_OK(hg_graph_roots(&graph, "test"));
-        hg_graph_follow(&graph, (uintptr_t)s.object[i]->address);
+        HARNESS_OK(hg_graph_follow(&graph, (uintptr_t)s.object[i]->address, "test"));
         HARNESS_OK(hg_graph_check(&graph));
         EXPECT(hg_graph_find(&graph, (uintptr_t)s.object[i]->address, &position));
         for (; graph.parent[position] != HG_NO_PARENT; position = graph.parent[position])
@@ -86,7 +86,7 @@ START_TEST(damage_is_found)
     HARNESS_OK(hg_inspect_begin(s.m, "test"));
     HARNESS_OK(hg_graph_init(&graph, s.heap.heap, "test"));
     HARNESS_OK(hg_graph_roots(&graph, "test"));
-    hg_graph_follow(&graph, 0);
+    HARNESS_OK(hg_graph_follow(&graph, 0, "test"));
     size_t last = graph.count - 1;
     EXPECT(last > graph.rooted);
     graph.node[last] += 8;

@@ -9,8 +9,8 @@
  * walks, counts and searches: hearth_gc_collect(m, 2) before rids of them. Paths, retained sizes and
  * snapshots follow references from the roots and never meet them.
  *
- * References of weak references, of the keys of weak tables and the like are no references here (but for
- * the snapshot, where they are weak edges). Errors of all: EINVAL, ETHREAD, ESTATE (native section, or
+ * What refers weakly (weak.h) refers to nothing here, but for the snapshot, which has weak edges. An ephemeron
+ * refers to its value; paths and retained sizes go that way only if the key is reachable too. Errors of all: EINVAL, ETHREAD, ESTATE (native section, or
  * called from a callback of the collector), ENOMEM: nothing has changed then; EOBJECT where objects are
  * given: the message names the first that is none. */
 #ifndef HEARTH_INSPECT_H
@@ -134,8 +134,9 @@ typedef bool hearth_retained_fn(void *data, const hearth_retained *retained);
 HEARTH_API hearth_status hearth_retained_size(hearth_mutator *mutator, void *object,
                                               hearth_retained *out);
 /* The up to `most` objects that retain the most bytes, largest first: nodes of the dominator tree of all
- * reachable objects (Lengauer & Tarjan, TOPLAS 1979), so one may retain another of the list. Needs
- * memory of its own: about 40 bytes per object and 8 per reference. */
+ * reachable objects (Lengauer & Tarjan, TOPLAS 1979), so one may retain another of the list. The value of
+ * an ephemeron counts as held by the ephemeron alone here, not by its key. Needs memory of its own: about
+ * 80 bytes per object and 8 per reference. */
 HEARTH_API hearth_status hearth_retained_top(hearth_mutator *mutator, size_t most,
                                              hearth_retained_fn *fn, void *data);
 
