@@ -8,6 +8,7 @@
 #include "gc/card.h"
 #include "gc/heap.h"
 #include "gc/reclaim.h"
+#include "gc/rootset.h"
 #include "gc/trace.h"
 #include "topology/error.h"
 #include "topology/os.h"
@@ -35,6 +36,8 @@ void hearth_visit_ambiguous(hearth_visitor *visitor, const void *low, const void
     struct hg_root_visitor *roots = (struct hg_root_visitor *)visitor;
     if (visitor->slot == hg_root_slot)
         hg_scan_words(roots->heap, low, high, hg_root_found, roots->worker);
+    else
+        hg_rootset_ambiguous(visitor, low, high);
 }
 
 static void hg_scan_mutator(struct hg_root_visitor *roots, struct hg_mutator *m)

@@ -16,6 +16,7 @@
 #include "gc/afterlife.h"
 #include "gc/card.h"
 #include "gc/heap.h"
+#include "gc/inspect.h"
 #include "gc/trace.h"
 #include "topology/error.h"
 
@@ -243,32 +244,13 @@ void hg_verify_report(hearth_heap *heap, bool before)
 
 hearth_status hearth_verify(hearth_mutator *mutator)
 {
-    hearth_status status = hg_mutator_ready(mutator, "hearth_verify");
+    hearth_status status = hg_inspect_begin(mutator, "hearth_verify");
     if (status != HEARTH_OK)
         return status;
     hearth_heap *heap = mutator->heap;
-    struct hg_mutator *self = hg_mutator_of(mutator);
-    hg_lend_others(self);
-    pthread_mutex_lock(&heap->lock);
-    while (heap->stop)
-        hg_park(heap, self);
-    hg_world_stop(heap, self);
-    ha_space_hold(&heap->space);
-    __atomic_store_n(&heap->collecting, true, __ATOMIC_RELAXED);
-    uint64_t bytes = 0, objects = 0;
-    for (struct hg_mutator *m = heap->mutators; m != NULL; m = m->next)
-        hg_mutator_flush(m, &bytes, &objects);
-    pthread_mutex_lock(&heap->stats.lock);
-    heap->stats.allocated_objects += objects;
-    heap->stats.unswept_bytes += bytes;
-    pthread_mutex_unlock(&heap->stats.lock);
     status = hg_verify_heap(heap, true);
     if (status == HEARTH_OK && heap->corrupt != HEARTH_OK)
         status = ht_fail(heap->corrupt, "%s", heap->corrupt_why);
-    __atomic_store_n(&heap->collecting, false, __ATOMIC_RELAXED);
-    ha_space_release(&heap->space);
-    hg_world_resume(heap);
-    pthread_mutex_unlock(&heap->lock);
-    hg_take_back_others();
+    hg_inspect_end(mutator);
     return status;
 }

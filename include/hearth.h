@@ -5,6 +5,8 @@
  * identity.h, stats.h, observe.h, topology.h, options.h, status.h; layout.h is for JITs. C11 and C++17. */
  * (what keeps objects alive), alloc.h, barrier.h (storing references), collect.h, limits.h, weak.h, stats.h, observe.h,
  * topology.h, options.h, status.h; layout.h is for JITs. C11 and C++17. */
+ * (what keeps objects alive), alloc.h, barrier.h (storing references), collect.h, weak.h, stats.h, observe.h,
+ * inspect.h, topology.h, options.h, status.h; layout.h is for JITs. C11 and C++17. */
 #ifndef HEARTH_H
 #define HEARTH_H
 
@@ -24,6 +26,7 @@
 #include "hearth/limits.h"
 #include "hearth/stats.h"
 #include "hearth/observe.h"
+#include "hearth/inspect.h"
 #include "hearth/topology.h"
 
 #endif
