@@ -15,6 +15,8 @@ enum {
     HG_TAG_PROMOTE = 1,    /* found in an old object                                        */
     HG_TAG_REMEMBERED = 2, /* an old object of a remembered set: visit its slots            */
     HG_TAG_SLICE = 4,      /* a large array: go on with its next slice                      */
+    HG_TAG_VISIT = 8,      /* visit its slots as an old object's, whatever its mark says    */
+    HG_TAG_SPECIAL = 14,   /* any of the three                                              */
     HG_TAGS = 15
 };
 
@@ -99,11 +101,11 @@ struct hg_worker *hg_trace_more(struct hg_trace *trace);
 /* No more runs: adds the counts to *collection. */
 void hg_trace_end(struct hg_trace *trace, hearth_collection *collection);
 
-/* Has this collection's tracing reached the object (or is it old and this collection is minor)? */
+/* Has this collection's tracing reached the object (or is it frozen, or old and this collection minor)? */
 static inline bool hg_reached(const hearth_heap *heap, uintptr_t object)
 {
     uint8_t mark = ha_mark_load(ha_meta_of(object)) & HA_MARK;
-    return mark == heap->marks.gen1 || mark == heap->marks.old;
+    return hg_mark_is_live(&heap->marks, mark);
 }
 
 /* Visit every slot of one object through a visitor: for the verifier and the interface. */

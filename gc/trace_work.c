@@ -89,7 +89,7 @@ static bool hg_share(struct hg_worker *w, size_t count)
 /* Is there nothing to do for this reference? */
 static bool hg_entry_done(const struct hg_worker *w, uintptr_t entry)
 {
-    if (entry & (HG_TAG_REMEMBERED | HG_TAG_SLICE))
+    if (entry & HG_TAG_SPECIAL)
         return false;
     uint8_t byte = ha_mark_load(ha_meta_of(entry & ~(uintptr_t)HG_TAGS)) & (HG_BYTES - 1);
     return w->trace->next[(entry & HG_TAG_PROMOTE ? HG_BYTES : 0) + byte] == byte;
@@ -510,12 +510,12 @@ static void hg_rescan_object(void *data, uintptr_t object, uint8_t mark)
 {
     struct hg_worker *w = data;
     const struct hg_marks *marks = &w->trace->heap->marks;
-    if ((mark != marks->old && mark != marks->gen1) || ha_block_of(object)->kind == HA_LEAF)
+    if (!hg_mark_is_live(marks, mark) || ha_block_of(object)->kind == HA_LEAF)
         return;
     uint64_t header = __atomic_load_n(hearth_header_of((void *)object), __ATOMIC_RELAXED);
     if (header & (HEARTH_OBJECT_REMEMBERED | HEARTH_OBJECT_DIRTY))
         hg_trace_remembered(w, object);
-    hg_trace_again(w, object, mark == marks->old ? HG_TAG_PROMOTE : 0);
+    hg_trace_again(w, object, hg_mark_is_old(marks, mark) ? HG_TAG_PROMOTE : 0);
     if (w->top > HG_STACK / 2) {
         hg_work(w);
         hg_mail_again(&w->trace->mail, hg_mailbox(w));

@@ -47,13 +47,14 @@ static void hg_verify_slot(hearth_visitor *visitor, void **slot)
     }
     uint8_t mark = ha_mark_load(ha_meta_of(to)) & HA_MARK;
     const struct hg_marks *marks = &heap->marks;
-    if (!v->before && mark != marks->old && mark != marks->gen1) {
+    if (!v->before && !hg_mark_is_live(marks, mark)) {
         v->status = ht_fail(HEARTH_ECORRUPT, "slot %p of live object %p (%s) refers to %p: mark %u",
                             (void *)slot, (void *)v->object, hg_type_name(heap, v->header),
                             (void *)to, mark);
         return;
     }
-    if (!v->is_old || mark == marks->old || !heap->options.generational || heap->pacing.lost)
+    if (!v->is_old || hg_mark_is_old(marks, mark) || !heap->options.generational ||
+        heap->pacing.lost)
         return;
     bool known = v->header & HEARTH_OBJECT_CARDS ? hg_card_get(v->object, (uintptr_t)slot)
                                                  : v->header & HEARTH_OBJECT_REMEMBERED;
@@ -75,7 +76,7 @@ static hearth_status hg_verify_header(const struct hg_verifier *v, uint8_t mark)
     const struct hg_type *type = &heap->types.row[hg_header_type(v->header)];
     void *object = (void *)v->object;
     bool is_large = block->state == HA_LARGE, old = v->header & HEARTH_OBJECT_OLD;
-    if (mark != marks->old && mark != marks->gen1 && !(v->before && mark == HG_YOUNG))
+    if (!hg_mark_is_live(marks, mark) && !(v->before && mark == HG_YOUNG))
         return ht_fail(HEARTH_ECORRUPT, "object %p has the stale mark %u", object, mark);
     if (hg_header_type(v->header) >= heap->types.count || type->handle == 0)
         return ht_fail(HEARTH_ECORRUPT, "object %p has the unknown type %u", object,
@@ -124,7 +125,7 @@ static void hg_verify_object(void *data, uintptr_t object, uint8_t mark)
         return;
     v->object = object;
     v->header = *hearth_header_of((void *)object);
-    v->is_old = mark == v->heap->marks.old;
+    v->is_old = hg_mark_is_old(&v->heap->marks, mark);
     v->status = hg_verify_header(v, mark);
     if (v->status == HEARTH_OK)
         v->status = hg_verify_memory(v);
