@@ -62,11 +62,13 @@ struct ha_block {
     uint8_t span;    /* LARGE: has chunks of its own                                 */
     uint8_t touched; /* an object in it was marked since the last sweep (relaxed)    */
     uint8_t pad;
-    uint32_t stamp; /* FREE: ms clock when it became free                           */
-    uint32_t scan;  /* LARGE: slots already handed out by the tracer                */
-    size_t size;    /* LARGE: payload bytes                                         */
-    uint8_t *cards; /* LARGE: a byte per 16 payload bytes                           */
-    uint64_t reserved[6];
+    uint32_t stamp;  /* FREE: ms clock when it became free                           */
+    uint32_t scan;   /* LARGE: slots already handed out by the tracer                */
+    size_t size;     /* LARGE: payload bytes                                         */
+    uint8_t *cards;  /* LARGE: a byte per 16 payload bytes                           */
+    uint16_t frozen; /* of the live cells, those that no collection looks at         */
+    uint16_t reserved16[3];
+    uint64_t reserved[5];
 };
 
 struct ha_chunk {

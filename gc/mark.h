@@ -1,8 +1,9 @@
 /* gc/mark.h - marks: which generation a metadata byte means, and what tracing makes of it.
  *
  * Sticky marks (Demers et al. 1990): old objects keep their mark, so a minor collection takes them for
- * marked already; frozen ones keep theirs always, so no collection traces or sweeps them. Two marks of generation 1 and two of old alternate, so that "marked by this
- * collection" needs no clearing pass. Changed only with the world stopped. */
+ * marked already; frozen ones keep theirs always, so that no collection traces or sweeps them. Two
+ * marks of generation 1 and two of old alternate, so that "marked by this collection" needs no
+ * clearing pass. Changed only with the world stopped. */
 #ifndef HEARTH_GC_MARK_H
 #define HEARTH_GC_MARK_H
 
@@ -13,7 +14,7 @@
 enum {
     HG_YOUNG = 0, /* young, or free                              */
     HG_GEN1_A = 1,
-    HG_GEN1_B = 2, /* survived one minor collection               */
+    HG_GEN1_B = 2, /* survived one minor collection              */
     HG_OLD_A = 4,
     HG_OLD_B = 8,   /* survived two, or reached from old           */
     HG_FROZEN = 16, /* out of the collector's sight: freeze.h      */

@@ -6,8 +6,8 @@
 #include "gc/trace.h"
 #include "topology/error.h"
 
-static const char *const hg_reason_name[] = {"nursery", "budget",    "explicit",
-                                             "stress",  "emergency", "large"};
+static const char *const hg_reason_name[] = {"nursery",   "budget", "explicit", "stress",
+                                             "emergency", "large",  "threshold"};
 
 const char *hearth_gc_reason_name(hearth_gc_reason reason)
 {

@@ -150,9 +150,13 @@ HG_HOT bool hg_visit_mark(struct hg_worker *w, uintptr_t object, uintptr_t *prom
     struct ha_block *block = ha_block_of(object);
     if (__builtin_expect(!__atomic_load_n(&block->touched, __ATOMIC_RELAXED), 0))
         __atomic_store_n(&block->touched, 1, __ATOMIC_RELAXED);
-    if (__builtin_expect(block->state == HA_LARGE, 0) && !hg_mark_large(w, object, promote))
-        return false;
+    if (__builtin_expect(block->state == HA_LARGE, 0)) {
+        if (!hg_mark_large(w, object, promote))
+            return false;
+        was = HG_YOUNG; /* of two marks one counts */
+    }
     w->traced++;
+    w->again += was == w->gen1;
     w->survived += was == HG_YOUNG ? block->cell : 0;
     return block->kind != HA_LEAF;
 }

@@ -58,12 +58,14 @@ struct hg_worker {
     uint32_t period;   /* objects between ticks                                     */
     uint32_t ticks;    /* since it last offered work to other nodes                 */
     uint8_t old;       /* the mark of old objects                                   */
+    uint8_t gen1;      /* of generation 1                                           */
     uintptr_t promote; /* tag for slots of the object being traced (callbacks)      */
     const struct hg_type *types;
     const hearth_object_model *model;
     struct hg_outbox out[HT_MAX_NODES];
     uint64_t survived;      /* bytes of young objects marked                             */
     uint64_t traced, local; /* objects marked; of them while acting for its home         */
+    uint64_t again;         /* of the marked ones: marked before, now promoted           */
     uint64_t sent, stolen;
     uint64_t node_local[HT_MAX_NODES], node_remote[HT_MAX_NODES];
     uint64_t last_traced; /* at the last change of `acting`                            */
@@ -98,6 +100,8 @@ void hg_trace_push(struct hg_worker *worker, uintptr_t object, uintptr_t tags);
 void hg_trace_run(struct hg_trace *trace);
 /* Go on after a run, with what else is to be kept alive: returns worker 0, for pushing it. Then run again. */
 struct hg_worker *hg_trace_more(struct hg_trace *trace);
+/* Objects that this collection has reached so far, each counted once. Between runs. */
+uint64_t hg_trace_reached(const struct hg_trace *trace);
 /* No more runs: adds the counts to *collection. */
 void hg_trace_end(struct hg_trace *trace, hearth_collection *collection);
 

@@ -378,6 +378,7 @@ static void hg_worker_prepare(struct hg_worker *w, int home, bool parallel)
     w->period = heap->options.help_after < HG_TICK ? HG_TICK_EAGER : HG_TICK;
     w->set_old = heap->marks.set_old;
     w->old = heap->marks.old;
+    w->gen1 = heap->marks.gen1;
     w->types = heap->types.row;
     w->model = &heap->types.model;
     w->top = 0;
@@ -388,7 +389,7 @@ static void hg_worker_count(struct hg_worker *w)
 {
     w->joined = true;
     w->survived = 0;
-    w->traced = w->local = w->sent = w->stolen = w->last_traced = 0;
+    w->traced = w->local = w->sent = w->stolen = w->last_traced = w->again = 0;
     memset(w->node_local, 0, sizeof w->node_local);
     memset(w->node_remote, 0, sizeof w->node_remote);
 }
@@ -484,6 +485,15 @@ struct hg_worker *hg_trace_more(struct hg_trace *trace)
     hg_mail_again(&trace->mail, hg_mailbox(w));
     hg_crew_open(trace->heap->crew, hg_help, trace);
     return w;
+}
+
+uint64_t hg_trace_reached(const struct hg_trace *trace)
+{
+    uint64_t reached = trace->worker[0]->traced - trace->worker[0]->again;
+    for (int i = 1; i < HG_WORKERS_MAX; i++)
+        if (trace->worker[i] != NULL && trace->worker[i]->joined)
+            reached += trace->worker[i]->traced - trace->worker[i]->again;
+    return reached;
 }
 
 static void hg_sum(struct hg_trace *trace, struct hg_worker *w, hearth_collection *collection)

@@ -6,12 +6,14 @@
  *   - an old object refers to younger ones only if it is remembered, or the slot's card is dirty;
  *   - the OLD flag agrees with the mark; an object is listed once in a remembered set if its header says
  *     so, else not at all, and then none of its cards is dirty; after a collection no set lists anything;
+ *   - a frozen object that refers to others than frozen ones is listed as written since;
  *   - frames, handles, global roots and what providers show hold NULL, foreign addresses or objects;
  *   - each block lies on its pool's node. Lock: heap->lock is held. */
 #include <stdio.h>
 #include <string.h>
 
 #include "gc/card.h"
+#include "gc/freeze.h"
 #include "gc/heap.h"
 #include "gc/trace.h"
 #include "topology/error.h"
@@ -22,6 +24,7 @@ struct hg_verifier {
     bool before;      /* remembered sets are full, young objects have no marks   */
     uintptr_t object; /* being visited                                           */
     bool is_old;
+    bool is_frozen;
     uint64_t header;
     hearth_status status;
 };
@@ -51,6 +54,14 @@ static void hg_verify_slot(hearth_visitor *visitor, void **slot)
         v->status = ht_fail(HEARTH_ECORRUPT, "slot %p of live object %p (%s) refers to %p: mark %u",
                             (void *)slot, (void *)v->object, hg_type_name(heap, v->header),
                             (void *)to, mark);
+        return;
+    }
+    if (v->is_frozen && mark != HG_FROZEN && !(v->header & HG_OBJECT_THAWED) &&
+        !heap->control.thaw_lost) {
+        v->status = ht_fail(HEARTH_ECORRUPT,
+                            "frozen object %p (%s) refers to %p, which is not: "
+                            "it is in no list of what was written",
+                            (void *)v->object, hg_type_name(heap, v->header), (void *)to);
         return;
     }
     if (!v->is_old || hg_mark_is_old(marks, mark) || !heap->options.generational ||
@@ -126,6 +137,7 @@ static void hg_verify_object(void *data, uintptr_t object, uint8_t mark)
     v->object = object;
     v->header = *hearth_header_of((void *)object);
     v->is_old = hg_mark_is_old(&v->heap->marks, mark);
+    v->is_frozen = mark == HG_FROZEN;
     v->status = hg_verify_header(v, mark);
     if (v->status == HEARTH_OK)
         v->status = hg_verify_memory(v);
@@ -174,7 +186,7 @@ static hearth_status hg_verify_lists(hearth_heap *heap, bool on)
 /* Slots of mutators, global roots, providers. */
 static hearth_status hg_verify_roots(hearth_heap *heap)
 {
-    struct hg_verifier v = {{hg_verify_slot}, heap, true, 0, false, 0, HEARTH_OK};
+    struct hg_verifier v = {{hg_verify_slot}, heap, true, 0, false, false, 0, HEARTH_OK};
     size_t mutators = 0;
     for (struct hg_mutator *m = heap->mutators; m != NULL; m = m->next, mutators++) {
         for (hearth_frame *f = m->public.frames; f != NULL; f = f->prev)
@@ -196,7 +208,7 @@ static hearth_status hg_verify_roots(hearth_heap *heap)
 
 static hearth_status hg_verify_objects(hearth_heap *heap, bool before)
 {
-    struct hg_verifier v = {{hg_verify_slot}, heap, before, 0, false, 0, HEARTH_OK};
+    struct hg_verifier v = {{hg_verify_slot}, heap, before, 0, false, false, 0, HEARTH_OK};
     v.status = hg_verify_lists(heap, true);
     if (v.status == HEARTH_OK)
         hg_walk_allocated(heap, hg_verify_object, &v);
@@ -215,6 +227,8 @@ hearth_status hg_verify_heap(hearth_heap *heap, bool before)
         status = ht_fail(HEARTH_ECORRUPT, "the set of global roots is damaged");
     if (status == HEARTH_OK && !hg_mail_check(&heap->trace->mail))
         status = ht_fail(HEARTH_ECORRUPT, "references are left in an inbox");
+    if (status == HEARTH_OK)
+        status = hg_control_check(heap);
     if (status == HEARTH_OK)
         status = hg_verify_roots(heap);
     if (status != HEARTH_OK)
@@ -247,13 +261,7 @@ hearth_status hearth_verify(hearth_mutator *mutator)
     hg_world_stop(heap, self);
     ha_space_hold(&heap->space);
     __atomic_store_n(&heap->collecting, true, __ATOMIC_RELAXED);
-    uint64_t bytes = 0, objects = 0;
-    for (struct hg_mutator *m = heap->mutators; m != NULL; m = m->next)
-        hg_mutator_flush(m, &bytes, &objects);
-    pthread_mutex_lock(&heap->stats.lock);
-    heap->stats.allocated_objects += objects;
-    heap->stats.unswept_bytes += bytes;
-    pthread_mutex_unlock(&heap->stats.lock);
+    hg_flush_aside(heap);
     status = hg_verify_heap(heap, true);
     if (status == HEARTH_OK && heap->corrupt != HEARTH_OK)
         status = ht_fail(heap->corrupt, "%s", heap->corrupt_why);
