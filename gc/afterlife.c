@@ -33,6 +33,7 @@ void hg_afterlife(hearth_heap *heap, bool full)
 {
     hg_cells_resolve(heap, full);
     hg_control_found(heap);
+    hg_control_kept(heap);
     hg_cells_clear(heap, full, HG_CELL_SHORT);
     if (hg_finalizers_find(heap, full))
         hg_cells_resolve(heap, full);

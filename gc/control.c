@@ -107,6 +107,11 @@ void hg_control_begin(hearth_heap *heap, int generation, uint64_t allocated)
 void hg_control_found(hearth_heap *heap)
 {
     heap->control.reached = hg_trace_reached(heap->trace);
+}
+
+void hg_control_kept(hearth_heap *heap)
+{
+    heap->control.uncollectable = hg_trace_reached(heap->trace) - heap->control.reached;
     if (hg_flag(heap, HEARTH_GC_DEBUG_COLLECTABLE))
         hg_walk_allocated(heap, hg_say_unreached, heap);
 }

@@ -57,6 +57,8 @@ void hg_control_roots(hearth_heap *heap, struct hg_worker *worker);
 void hg_control_begin(hearth_heap *heap, int generation, uint64_t allocated);
 /* The closure from the roots is complete: what is unreached now is unreachable. */
 void hg_control_found(hearth_heap *heap);
+/* Legacy finalizers have kept what they must, with all it refers to: that is uncollectable. */
+void hg_control_kept(hearth_heap *heap);
 /* Swept: fills the counts of *c. There were `before` objects, `reached` were traced in all. */
 void hg_control_end(hearth_heap *heap, hearth_collection *c, uint64_t before, uint64_t reached,
                     uint64_t begin_ns);
