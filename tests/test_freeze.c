@@ -194,20 +194,29 @@ START_TEST(without_memory_nothing_is_lost)
 }
 END_TEST
 
-/* The mark stack overflows without memory for batches, in minor and full collections. */
+static void visit_all(void *object, size_t size, hearth_visitor *visitor)
+{
+    for (size_t i = 0; i < size / sizeof(void *); i++)
+        hearth_visit(visitor, (void **)object + i);
+}
+
+/* The mark stack overflows without memory for batches, in minor and full collections: a frozen object shows
+ * more references at once than the stack has room for. */
 START_TEST(a_dropped_reference_is_found_again)
 {
     struct fixture f;
+    hearth_type called;
+    const hearth_type_info info = {
+        .struct_size = sizeof(info), .name = "called", .element_size = 8, .trace = visit_all};
     enum { WIDE = 100000 };
 
     fixture_open(&f, "workers=1");
+    HARNESS_OK(hearth_type_register(f.heap, &info, &called));
     HEARTH_FRAME(f.m, frame, 1);
-    frame.ref[0] = fixture_refs(&f, 30);
+    frame.ref[0] = hearth_new_array(f.m, called, WIDE);
     HARNESS_OK(hearth_gc_freeze(f.m));
     for (int i = 0; i < 3; i++) {
-        void **top = frame.ref[0];
-        HARNESS_OK(hearth_store(f.m, top, &top[i], fixture_refs(&f, WIDE)));
-        void **wide = top[i];
+        void **wide = frame.ref[0];
         for (size_t k = 0; k < WIDE; k++) {
             void *list = NULL;
             EXPECT(hearth_store(f.m, wide, &wide[k], fixture_push(&f, &list, k)) == HEARTH_OK);
@@ -255,6 +264,13 @@ START_TEST(holes_between_frozen_objects_are_the_last_resort)
     HARNESS_OK(hearth_gc_collect(f.m, 2));
     ck_assert_uint_eq(fixture_stats(&f).live_objects, hearth_gc_get_freeze_count(f.heap));
     HARNESS_OK(hearth_verify(f.m));
+    for (uint64_t i = 0; i < 100000; i++) /* blocks with frozen and with young cells */
+        fixture_push(&f, &frame.ref[1], i);
+    HARNESS_OK(hearth_gc_unfreeze(f.m));
+    HARNESS_OK(hearth_verify(f.m));
+    for (int i = 0; i < 50000; i++)
+        EXPECT(hearth_alloc(f.m, f.item, sizeof(struct item)) != NULL);
+    fixture_expect_list(frame.ref[1], 100000);
     HEARTH_FRAME_END(f.m, frame);
     fixture_close(&f);
 }

@@ -123,6 +123,35 @@ START_TEST(saveall_keeps_what_is_unreachable)
 }
 END_TEST
 
+/* What was saved as generation 1 and is then reached from a saved object that is old is marked twice, and
+ * counted once. */
+START_TEST(saved_objects_are_counted_once)
+{
+    enum { PAIRS = 300 };
+    struct fixture f;
+    size_t count;
+
+    fixture_open(&f, "verify=on,nursery=64m");
+    HEARTH_FRAME(f.m, frame, 1);
+    frame.ref[0] = fixture_refs(&f, PAIRS);
+    void **array = frame.ref[0];
+    for (uint64_t i = 0; i < PAIRS; i++)
+        HARNESS_OK(hearth_store(f.m, array, &array[i], new_item(&f, i)));
+    HARNESS_OK(hearth_gc_collect(f.m, 0));
+    for (uint64_t i = 0; i < PAIRS; i++) {
+        struct item *item = array[i];
+        HARNESS_OK(hearth_store(f.m, item, &item->next, new_item(&f, i)));
+    }
+    frame.ref[0] = NULL;
+    HARNESS_OK(hearth_gc_set_debug(f.heap, HEARTH_GC_DEBUG_SAVEALL));
+    HARNESS_OK(hearth_gc_collect_count(f.m, 0, &count));
+    ck_assert_uint_eq(count, 2 * PAIRS + 1);
+    ck_assert_uint_eq(hearth_gc_garbage_count(f.heap), 2 * PAIRS + 1);
+    HEARTH_FRAME_END(f.m, frame);
+    fixture_close(&f);
+}
+END_TEST
+
 /* What finds no place in the list is reclaimed, unless something saved refers to it. */
 START_TEST(saveall_without_memory_loses_nothing_else)
 {
@@ -179,6 +208,7 @@ HARNESS_SUITE(garbage)
     suite_add_tcase(suite, list);
     TCase *saveall = tcase_create("saveall");
     tcase_add_loop_test(saveall, saveall_keeps_what_is_unreachable, 0, 9);
+    tcase_add_test(saveall, saved_objects_are_counted_once);
     tcase_add_test(saveall, saveall_without_memory_loses_nothing_else);
     suite_add_tcase(suite, saveall);
     return suite;
