@@ -138,7 +138,7 @@ static struct ha_block *ha_take_foreign(struct ha_space *space, int node, unsign
     const struct ht_node *home = &space->topology->node[node];
     for (int i = 1; i < space->nodes && !space->strict; i++) {
         struct ha_pool *pool = space->pool[home->order[i]];
-        struct ha_block *block = ha_pool_reuse(pool, run, HA_BUCKET_HALF, HA_BUCKET_TENTH);
+        struct ha_block *block = ha_pool_reuse(pool, run, HA_BUCKET_HALF, HA_BUCKET_FROZEN);
         if (block != NULL) {
             __atomic_fetch_add(&space->spilled, 1, __ATOMIC_RELAXED);
             __atomic_fetch_add(&pool->spilled_in, 1, __ATOMIC_RELAXED);
@@ -171,6 +171,8 @@ struct ha_block *ha_space_take(struct ha_space *space, int node, unsigned run,
         ha_space_refund(space, 1);
     if (block == NULL && effort >= HA_EFFORT_NEAR)
         block = ha_pool_reuse(pool, run, HA_BUCKET_TENTH, HA_BUCKET_TENTH);
+    if (block == NULL && effort == HA_EFFORT_TIGHT)
+        block = ha_pool_reuse(pool, run, HA_BUCKET_FROZEN, HA_BUCKET_FROZEN);
     if (block == NULL && effort == HA_EFFORT_TIGHT)
         block = ha_take_foreign(space, node, run);
     if (block == NULL)

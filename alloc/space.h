@@ -11,7 +11,7 @@
 enum ha_effort {
     HA_EFFORT_NORMAL, /* half-free blocks, free ones, quarter-free ones, free ones elsewhere */
     HA_EFFORT_NEAR,   /* also tenth-free ones                                                */
-    HA_EFFORT_TIGHT   /* then also partly free ones elsewhere                                */
+    HA_EFFORT_TIGHT   /* then also those with frozen cells, and partly free ones elsewhere   */
 };
 
 /* Why a block could not be had. */

@@ -75,6 +75,8 @@ static void hg_slow_entry(struct hg_mutator *m)
                    __atomic_load_n(&heap->space.nursery, __ATOMIC_RELAXED) &&
                hg_enabled(heap)) {
         hg_collect(m, hg_pacing_kind(heap), false, HEARTH_REASON_NURSERY);
+    } else if (hg_threshold_on(heap)) {
+        hg_threshold_entry(m);
     }
     hg_pending_run(m);
     if (hg_pressure_due(&heap->pressure))
@@ -223,11 +225,15 @@ static __attribute__((noinline)) void *hg_cell(struct hg_mutator *m, struct ha_a
     struct hg_hunger hunger = {0, 0, HA_GRANTED, 0, 0};
     hg_slow_entry(m);
     while ((size_t)(run->limit - run->cursor) < cell) {
+        bool counted = hg_threshold_on(m->public.heap);
+        from->portion = counted ? hg_threshold_portion(m) : 0;
         size_t bytes = ha_run_next(from, k);
-        if (bytes != 0)
+        if (bytes != 0) {
             hg_nursery_charge(m, bytes);
-        else if (!hg_next_block(m, from, k, wish, &hunger))
+            m->credit -= counted ? (int64_t)(bytes / cell) : 0;
+        } else if (!hg_next_block(m, from, k, wish, &hunger)) {
             return NULL;
+        }
     }
     char *at = run->cursor;
     run->cursor = at + cell;
@@ -262,6 +268,7 @@ static void *hg_large(struct hg_mutator *m, size_t size, unsigned kind, uint64_t
     hg_note_spill(m, node, object);
     m->allocator.bytes += size;
     m->allocator.objects++;
+    m->credit--;
     header |= HEARTH_OBJECT_LARGE | (kind == HA_SCAN ? HEARTH_OBJECT_CARDS : 0u);
     __atomic_store_n(hearth_header_of((void *)object), header, __ATOMIC_RELEASE);
     return (void *)object;

@@ -54,6 +54,7 @@ struct hg_stats {
     uint64_t minor, full;
     uint64_t allocated_objects; /* bytes: see the pools                                  */
     uint64_t unswept_bytes;     /* allocated since the last collection by mutators now detached */
+    uint64_t unswept_objects;   /* the same in objects                                         */
     uint64_t live_objects, live_bytes;
     struct hg_histogram pauses[2];
     uint64_t node_local[HT_MAX_NODES], node_remote[HT_MAX_NODES], node_received[HT_MAX_NODES];
@@ -120,6 +121,14 @@ bool hg_in_any_callback(void);
 /* The world stands and heap->lock is held, in the child of a fork: drop the mutators of all other threads;
  * what they allocated and remembered stays. */
 void hg_mutators_forked(hearth_heap *heap);
+/* World stopped. All blocks back; returns the bytes, and *objects, allocated since the last collection. */
+uint64_t hg_flush_mutators(hearth_heap *heap, uint64_t *objects);
+/* The same when no sweep follows: what was allocated is kept for the next collection's account. */
+void hg_flush_aside(hearth_heap *heap);
+/* World stopped: no remembered set lists anything, no flag and no card is set. */
+void hg_forget_remembered(hearth_heap *heap);
+/* Objects after the last sweep. */
+uint64_t hg_live_objects(const hearth_heap *heap);
 
 /* Pacing. */
 void hg_pacing_init(hearth_heap *heap);

@@ -42,7 +42,7 @@ static size_t hg_nursery_base(const hearth_heap *heap)
 /* What mutators see: the nursery, or no bound when only the budget of blocks is to make it collect. */
 static void hg_nursery_set(hearth_heap *heap)
 {
-    bool unbounded = !heap->options.generational || heap->pacing.whole;
+    bool unbounded = !heap->options.generational || heap->pacing.whole || hg_threshold_on(heap);
     size_t nursery = unbounded ? HG_NURSERY_UNBOUNDED : heap->pacing.nursery;
     __atomic_store_n(&heap->space.nursery, nursery, __ATOMIC_RELAXED);
 }
@@ -241,7 +241,9 @@ void hg_pacing_after(hearth_heap *heap, const hearth_collection *collection, uin
     size_t partial = ha_space_partial_bytes(space);
     if (heap->options.nursery_adaptive && !full && allocated > HG_NURSERY_MIN)
         hg_nursery_adapt(heap, (double)survived / (double)allocated, vacant + partial);
-    if (heap->options.nursery_adaptive)
+    if (heap->options.nursery_adaptive && hg_threshold_on(heap))
+        heap->pacing.whole = false; /* what is collected is the embedder's choice */
+    else if (heap->options.nursery_adaptive)
         hg_whole_adapt(heap, full, collection->live_bytes, survived);
     /* Little room is left, or what is left is of no use to the size class that was wanted. */
     bool vain = collection->reason == HEARTH_REASON_BUDGET && allocated < heap->pacing.nursery / 2;

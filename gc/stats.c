@@ -7,7 +7,7 @@
 #include "topology/error.h"
 
 static const char *const hg_reason_name[] = {"nursery",   "budget", "explicit", "stress",
-                                             "emergency", "large",  "external"};
+                                             "emergency", "large",  "external", "threshold"};
 
 const char *hearth_gc_reason_name(hearth_gc_reason reason)
 {
