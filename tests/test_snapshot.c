@@ -12,7 +12,7 @@
 enum {
     NODE = 7,
     EDGE = 3,
-    OBJECTS = 8,
+    OBJECTS = 9,
     OBJECT = 3,
     ELEMENT = 1,
     PROPERTY = 2,
