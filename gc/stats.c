@@ -77,9 +77,7 @@ hearth_status hearth_get_stats(hearth_heap *heap, hearth_stats *out)
     if (out->nursery_bytes > out->limit_bytes)
         out->nursery_bytes = out->limit_bytes; /* unbounded: only the budget counts */
     out->spilled_blocks = __atomic_load_n(&heap->space.spilled, __ATOMIC_RELAXED);
-    pthread_mutex_lock(&heap->pending.lock);
-    out->finalizers = heap->finalizers.count;
-    pthread_mutex_unlock(&heap->pending.lock);
+    out->finalizers = __atomic_load_n(&heap->finalizers.count, __ATOMIC_RELAXED);
     out->finalizers_due = __atomic_load_n(&heap->pending.count, __ATOMIC_RELAXED);
     out->finalizers_run = __atomic_load_n(&heap->pending.run, __ATOMIC_RELAXED);
     out->finalizer_errors = __atomic_load_n(&heap->pending.errors, __ATOMIC_RELAXED);
