@@ -455,7 +455,7 @@ static void *sleeper(void *data)
     hearth_mutator *mutator = fixture_attach(f->heap);
     size_t due = 0;
     EXPECT(hearth_finalize_wait(mutator, -1, &due) == HEARTH_OK);
-    EXPECT(due == 3);
+    EXPECT(due >= 2); /* the other one may have run its one */
     EXPECT(hearth_finalize_run(mutator, 1, NULL) == HEARTH_OK);
     EXPECT(hearth_detach(mutator) == HEARTH_OK);
     return NULL;
