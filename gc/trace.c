@@ -287,6 +287,46 @@ void hg_trace_drain(struct hg_worker *w)
         ;
 }
 
+/* One object at a time, and not sent, until there are more than HG_FOLLOW references, or one to a node that works
+ * itself; for HG_TICK objects at most. What may have many slots is visited as usual, and the last. */
+HG_HOT void hg_chain(struct hg_worker *w, const bool parallel)
+{
+    w->base = w->all_base;
+    w->bytes = w->all_bytes;
+    for (int left = HG_TICK; left > 0 && w->top > 0 && w->top <= HG_FOLLOW; left--) {
+        uintptr_t entry = w->stack[w->top - 1];
+        uintptr_t object = entry & ~(uintptr_t)HG_TAGS, promote = entry & HG_TAG_PROMOTE;
+        int node = hg_node_of(w, object);
+        if ((entry & (HG_TAG_REMEMBERED | HG_TAG_SLICE)) || hg_node_awake(w, node))
+            return;
+        w->top--;
+        uint64_t traced = w->traced;
+        bool slots = hg_visit_mark(w, object, &promote, parallel);
+        uint64_t *count = node == w->home ? &w->node_local[node] : &w->node_remote[node];
+        *count += w->traced - traced;
+        w->local += node == w->home ? w->traced - traced : 0;
+        w->last_traced = w->traced;
+        if (!slots)
+            continue;
+        uint64_t header = __atomic_load_n(hearth_header_of((void *)object), __ATOMIC_RELAXED);
+        const struct hg_type *type = &w->types[hg_header_type(header)];
+        if (__builtin_expect(type->tier != HG_TIER_BITMAP || type->element != 0, 0)) {
+            hg_act_for(w, node);
+            hg_visit_object_slots(w, object, promote, true);
+            return;
+        }
+        hg_visit_object_slots(w, object, promote, false);
+    }
+}
+
+void hg_trace_chain(struct hg_worker *w)
+{
+    if (w->parallel)
+        hg_chain(w, true);
+    else
+        hg_chain(w, false);
+}
+
 void hg_trace_again(struct hg_worker *w, uintptr_t object, uintptr_t promote)
 {
     hg_visit_object_slots(w, object, promote, w->routed);

@@ -233,10 +233,8 @@ static void hg_aim(struct hg_worker *w)
     w->bytes = w->routed ? (uintptr_t)1 << w->shift : w->all_bytes;
 }
 
-static void hg_act_for(struct hg_worker *w, int node)
+void hg_act_for(struct hg_worker *w, int node)
 {
-    if (w->acting == node)
-        return;
     hg_settle(w);
     w->acting = node;
     hg_aim(w);
@@ -279,30 +277,48 @@ static bool hg_take_home(struct hg_worker *w)
     return true;
 }
 
-/* The only outgoing references are a few for one node, whose workers all sleep or never came: to go after them
- * costs less than to send them, wake one and sleep. (A list that changes nodes at every link would else
- * wake a thread for each.) */
+/* What a chain left: the home node's references stay, else those of the newest one's node if its workers
+ * sleep; the others are sent. */
+static void hg_sort_out(struct hg_worker *w)
+{
+    size_t count = w->top;
+    int keep = w->home;
+    if (count != 0 && !hg_node_awake(w, hg_node_of(w, w->stack[count - 1])))
+        keep = hg_node_of(w, w->stack[count - 1]);
+    for (size_t i = 0; i < count; i++)
+        if (hg_node_of(w, w->stack[i]) == w->home)
+            keep = w->home;
+    hg_act_for(w, keep);
+    w->top = 0;
+    for (size_t i = 0; i < count; i++) {
+        uintptr_t entry = w->stack[i];
+        if (hg_node_of(w, entry) == keep)
+            w->stack[w->top++] = entry;
+        else
+            hg_send(w, hg_node_of(w, entry), entry); /* without memory it goes on the stack, below i */
+    }
+}
+
+/* All that is outgoing is a few references to nodes whose workers all sleep or never came: to go after them
+ * costs less than to send them, wake somebody and sleep. (A list that changes nodes at every link would
+ * else wake a thread for each.) */
 static bool hg_follow(struct hg_worker *w)
 {
-    int only = -1;
+    uint32_t all = 0;
     for (int n = 0; w->routed && n < w->trace->mail.nodes; n++) {
         uint32_t count = hg_outgoing(w, n);
-        if (count == 0)
-            continue;
-        if (only >= 0 || count > HG_FOLLOW)
+        all += count;
+        if (all > HG_FOLLOW || (count != 0 && hg_node_awake(w, n)))
             return false;
-        only = n;
     }
-    if (only < 0)
+    if (all == 0 || (!w->parallel && hg_mail_pending(&w->trace->mail) != 0 && hg_helpers_due(w)))
         return false;
-    const struct hg_queue *queue = w->trace->mail.queue[only];
-    if (__atomic_load_n(&queue->workers, __ATOMIC_RELAXED) >
-        __atomic_load_n(&queue->sleepers, __ATOMIC_RELAXED) + (only == w->home))
-        return false;
-    struct hg_outbox *out = &w->out[only];
-    hg_act_for(w, only);
-    while (out->at > out->batch->entry)
-        w->stack[w->top++] = *--out->at;
+    for (int n = 0; n < w->trace->mail.nodes; n++)
+        while (hg_outgoing(w, n) != 0)
+            w->stack[w->top++] = *--w->out[n].at;
+    hg_settle(w);
+    hg_trace_chain(w);
+    hg_sort_out(w);
     return true;
 }
 
