@@ -278,7 +278,7 @@ static bool hg_take_home(struct hg_worker *w)
 }
 
 /* What a chain left: the home node's references stay, else those of the newest one's node if its workers
- * sleep; the others are sent. */
+ * sleep; the others are sent. (Without memory for that they go on the stack, below those not yet looked at.) */
 static void hg_sort_out(struct hg_worker *w)
 {
     size_t count = w->top;
@@ -295,7 +295,7 @@ static void hg_sort_out(struct hg_worker *w)
         if (hg_node_of(w, entry) == keep)
             w->stack[w->top++] = entry;
         else
-            hg_send(w, hg_node_of(w, entry), entry); /* without memory it goes on the stack, below i */
+            hg_send(w, hg_node_of(w, entry), entry);
     }
 }
 
