@@ -25,18 +25,18 @@ static int hg_mailbox(const struct hg_worker *w)
 /* References waiting in an outgoing buffer. */
 static uint32_t hg_outgoing(const struct hg_worker *w, int node)
 {
-    const struct hg_outbox *out = &w->out[node];
-    return out->batch != NULL ? (uint32_t)(out->at - out->batch->entry) : 0;
+    const uintptr_t *at = w->out[node];
+    return at != NULL ? (uint32_t)(at - hg_batch_of(at)->entry) : 0;
 }
 
 /* Post what is in the buffer; the batch goes in any case. */
 static void hg_flush(struct hg_worker *w, int node)
 {
-    struct hg_batch *batch = w->out[node].batch;
-    if (batch == NULL)
+    if (w->out[node] == NULL)
         return;
+    struct hg_batch *batch = hg_batch_of(w->out[node]);
     batch->count = hg_outgoing(w, node);
-    w->out[node] = (struct hg_outbox){NULL, NULL, NULL};
+    w->out[node] = NULL;
     w->sent += batch->count;
     if (batch->count != 0)
         hg_mail_post(&w->trace->mail, node, batch, true);
@@ -50,20 +50,23 @@ static void hg_flush_all(struct hg_worker *w)
         hg_flush(w, n);
 }
 
-void hg_send_slow(struct hg_worker *w, int node, uintptr_t entry)
+void hg_send(struct hg_worker *w, uintptr_t entry)
 {
-    struct hg_outbox *out = &w->out[node];
-    hg_flush(w, node);
-    out->batch = hg_batch_take(&w->trace->mail, hg_mailbox(w));
-    if (out->batch == NULL) { /* no memory: trace it here */
-        if (w->top == HG_STACK)
-            hg_spill(w);
-        w->stack[w->top++] = entry;
+    if (entry - w->all_base >= w->all_bytes)
         return;
+    int node = hg_node_of(w, entry);
+    if (hg_batch_full(w->out[node])) { /* or NULL */
+        hg_flush(w, node);
+        struct hg_batch *batch = hg_batch_take(&w->trace->mail, hg_mailbox(w));
+        if (batch == NULL) { /* no memory: trace it here */
+            if (w->top == HG_STACK)
+                hg_spill(w);
+            w->stack[w->top++] = entry;
+            return;
+        }
+        w->out[node] = batch->entry;
     }
-    out->at = out->batch->entry;
-    out->end = out->batch->entry + HG_BATCH;
-    *out->at++ = entry;
+    *w->out[node]++ = entry;
 }
 
 /* Move the `count` oldest references to shared batches. */
@@ -295,7 +298,7 @@ static void hg_sort_out(struct hg_worker *w)
         if (hg_node_of(w, entry) == keep)
             w->stack[w->top++] = entry;
         else
-            hg_send(w, hg_node_of(w, entry), entry);
+            hg_send(w, entry);
     }
 }
 
@@ -315,7 +318,7 @@ static bool hg_follow(struct hg_worker *w)
         return false;
     for (int n = 0; n < w->trace->mail.nodes; n++)
         while (hg_outgoing(w, n) != 0)
-            w->stack[w->top++] = *--w->out[n].at;
+            w->stack[w->top++] = *--w->out[n];
     hg_settle(w);
     hg_trace_chain(w);
     hg_sort_out(w);

@@ -5,16 +5,8 @@
 
 #include "gc/trace.h"
 
-/* Send a tagged reference to another node's inbox; the slow one when its batch is full or missing. */
-void hg_send_slow(struct hg_worker *worker, int node, uintptr_t entry);
-static inline void hg_send(struct hg_worker *worker, int node, uintptr_t entry)
-{
-    struct hg_outbox *out = &worker->out[node];
-    if (__builtin_expect(out->at != out->end, 1))
-        *out->at++ = entry;
-    else
-        hg_send_slow(worker, node, entry);
-}
+/* Send a tagged reference to its node's inbox; to objects outside of all windows (static ones): nothing. */
+void hg_send(struct hg_worker *worker, uintptr_t entry);
 /* The node a reference in the windows leads to. */
 static inline int hg_node_of(const struct hg_worker *worker, uintptr_t entry)
 {

@@ -201,6 +201,45 @@ START_TEST(a_chain_from_an_old_object_is_promoted)
 }
 END_TEST
 
+/* Addresses next to the windows, and where the windows of more nodes would be, belong to nobody. */
+START_TEST(addresses_outside_of_all_windows_are_not_followed)
+{
+    enum { COUNT = 200 };
+    struct fixture f;
+    const void *low, *high;
+
+    fixture_open(&f, options[_i]);
+    HARNESS_OK(hearth_heap_range(f.heap, &low, &high));
+    size_t window = (size_t)1 << f.heap->space.windows->shift;
+    void *outside[] = {(char *)low - 16,
+                       (void *)(uintptr_t)high,
+                       (char *)high + 16,
+                       (void *)((uintptr_t)high + window * (HT_MAX_NODES - 1)),
+                       (void *)((uintptr_t)high + window * (2 * HT_MAX_NODES)),
+                       &f,
+                       (void *)16,
+                       (void *)(UINTPTR_MAX - 15)};
+    int nodes = nodes_of(&f), kinds = sizeof outside / sizeof outside[0];
+    HEARTH_FRAME(f.m, frame, 1);
+    for (int i = 0; i < COUNT; i++) {
+        bool array = i / kinds % 2 != 0;
+        void **object = hearth_new_on(f.m, array ? f.refs : f.item, array ? 2 : 0, i % nodes);
+        EXPECT(object != NULL);
+        hearth_store_init(&object[0], frame.ref[0]);
+        hearth_store_init(&object[1], outside[i % kinds]);
+        frame.ref[0] = object;
+    }
+    for (int i = 0; i < 3; i++) {
+        HARNESS_OK(hearth_gc_collect(f.m, i));
+        ck_assert_uint_eq(fixture_stats(&f).live_objects, COUNT);
+    }
+    ck_assert_uint_eq(fixture_last(&f).objects_traced, COUNT);
+    HARNESS_OK(hearth_verify(f.m));
+    HEARTH_FRAME_END(f.m, frame);
+    fixture_close(&f);
+}
+END_TEST
+
 /* Objects marked once each, for the expected count. */
 static uint64_t count_reached(struct item **stack, struct item *root, uint64_t round)
 {
@@ -300,6 +339,7 @@ HARNESS_SUITE(chain)
     tcase_add_loop_test(chain, links_may_lead_back, 0, OPTIONS);
     tcase_add_loop_test(chain, links_may_have_company, 0, OPTIONS);
     tcase_add_loop_test(chain, links_may_be_of_any_kind, 0, OPTIONS);
+    tcase_add_loop_test(chain, addresses_outside_of_all_windows_are_not_followed, 0, OPTIONS);
     tcase_add_loop_test(chain, a_chain_from_an_old_object_is_promoted, 0, OPTIONS);
     tcase_add_loop_test(chain, sparse_random_graphs_are_traced, 0, OPTIONS);
     tcase_add_loop_test(chain, chains_need_no_memory, 0, OPTIONS);
