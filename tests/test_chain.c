@@ -240,6 +240,43 @@ START_TEST(addresses_outside_of_all_windows_are_not_followed)
 }
 END_TEST
 
+/* A chain through ephemerons: each key's death is told by that of the one before it, on another node. */
+START_TEST(a_chain_may_lead_through_ephemerons)
+{
+    enum { COUNT = 1000 };
+    struct fixture f;
+
+    fixture_open(&f, options[_i]);
+    HEARTH_FRAME(f.m, frame, 3);
+    void **all = frame.ref[0] = fixture_refs(&f, COUNT);
+    frame.ref[1] = frame.ref[2] = fixture_item_on(&f, 0);
+    for (int i = 0; i < COUNT; i++) { /* ref[1]: the first key, ref[2]: the last */
+        struct item *next = fixture_item_on(&f, (i + 1) % nodes_of(&f));
+        next->number = (uint64_t)i;
+        void *ephemeron = hearth_ephemeron_new(f.m, frame.ref[2], next);
+        EXPECT(ephemeron != NULL);
+        HARNESS_OK(hearth_store(f.m, all, &all[COUNT - 1 - i], ephemeron));
+        frame.ref[2] = hearth_ephemeron_value(f.m, ephemeron);
+        all = frame.ref[0];
+    }
+    frame.ref[2] = NULL;
+    for (int i = 0; i < 3; i++) {
+        HARNESS_OK(hearth_gc_collect(f.m, 2 - i % 2));
+        ck_assert_uint_eq(fixture_stats(&f).live_objects, 2 * COUNT + 2);
+    }
+    for (int i = 0; i < COUNT; i++) {
+        const struct item *value = hearth_ephemeron_value(f.m, all[COUNT - 1 - i]);
+        EXPECT(value != NULL && value->number == (uint64_t)i);
+    }
+    frame.ref[1] = NULL;
+    HARNESS_OK(hearth_gc_collect(f.m, 2));
+    ck_assert_uint_eq(fixture_stats(&f).live_objects, COUNT + 1);
+    HARNESS_OK(hearth_verify(f.m));
+    HEARTH_FRAME_END(f.m, frame);
+    fixture_close(&f);
+}
+END_TEST
+
 /* Objects marked once each, for the expected count. */
 static uint64_t count_reached(struct item **stack, struct item *root, uint64_t round)
 {
@@ -340,6 +377,7 @@ HARNESS_SUITE(chain)
     tcase_add_loop_test(chain, links_may_have_company, 0, OPTIONS);
     tcase_add_loop_test(chain, links_may_be_of_any_kind, 0, OPTIONS);
     tcase_add_loop_test(chain, addresses_outside_of_all_windows_are_not_followed, 0, OPTIONS);
+    tcase_add_loop_test(chain, a_chain_may_lead_through_ephemerons, 0, OPTIONS);
     tcase_add_loop_test(chain, a_chain_from_an_old_object_is_promoted, 0, OPTIONS);
     tcase_add_loop_test(chain, sparse_random_graphs_are_traced, 0, OPTIONS);
     tcase_add_loop_test(chain, chains_need_no_memory, 0, OPTIONS);
