@@ -4,9 +4,6 @@
  * (what keeps objects alive), alloc.h, barrier.h (storing references), collect.h; then limits.h, weak.h,
  * finalize.h, identity.h, gc.h (the control interface), inspect.h, stats.h, observe.h, topology.h, options.h,
  * status.h; layout.h is for JITs. C11 and C++17. */
- * (what keeps objects alive), alloc.h, barrier.h (storing references), collect.h, weak.h, stats.h, gc.h
- * (the control interface), observe.h, topology.h, options.h, status.h; layout.h is for JITs. C11 and
- * C++17. */
 #ifndef HEARTH_H
 #define HEARTH_H
 

@@ -2,6 +2,7 @@
  * lines, callbacks. Thresholds, garbage and freezing have suites of their own. */
 #define _GNU_SOURCE
 #include <pthread.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "tests/trace_fixture.h"

@@ -27,6 +27,7 @@ enum ht_fault {
     HT_FAULT_FILE,     /* opening and reading a file of the kernel's       */
     HT_FAULT_ASK,      /* questions about the machine and the process: get_mempolicy, move_pages,
                           sched_getaffinity, sysinfo, libnuma's, those to hwloc once it is loaded */
+    HT_FAULT_WRITE,    /* opening, writing and closing a file that is written */
     HT_FAULT_KINDS
 };
 
