@@ -66,6 +66,8 @@ struct hg_table {
     void *data;
 };
 
+struct hg_mutator;
+
 enum hg_cell_pass {
     HG_CELL_SHORT, /* weak references and weak values: before finalizers                   */
     HG_CELL_REST   /* what survives resurrection; dead and cleared cells are forgotten      */
