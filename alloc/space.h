@@ -11,7 +11,7 @@
 enum ha_effort {
     HA_EFFORT_NORMAL, /* half-free blocks, free ones, quarter-free ones, free ones elsewhere */
     HA_EFFORT_NEAR,   /* also tenth-free ones                                                */
-    HA_EFFORT_TIGHT   /* then also partly free ones elsewhere                                */
+    HA_EFFORT_TIGHT   /* then also those with frozen cells, and partly free ones elsewhere   */
 };
 
 /* Why a block could not be had. */
@@ -54,6 +54,13 @@ size_t ha_space_partial_bytes(const struct ha_space *space);
 /* Keep the keeper's ageing out (while the world is stopped), and let it in again. */
 void ha_space_hold(struct ha_space *space);
 void ha_space_release(struct ha_space *space);
+
+/* In the child of a fork there is no keeper at first: there should be one, so that idle memory ages. */
+void ha_space_wake(struct ha_space *space);
+
+/* Lock every pool, held already, while the process forks; and let go of them. */
+void ha_space_lock(struct ha_space *space);
+void ha_space_unlock(struct ha_space *space);
 
 /* Monotonic milliseconds, as stamped on free blocks. */
 uint32_t ha_space_clock(void);

@@ -35,8 +35,10 @@ void hg_afterlife_roots(hearth_heap *heap, struct hg_worker *worker)
 void hg_afterlife(hearth_heap *heap, bool full)
 {
     hg_cells_resolve(heap, full);
+    hg_control_found(heap);
     if (hg_finalizers_legacy(heap, full))
         hg_cells_resolve(heap, full);
+    hg_control_kept(heap);
     hg_cells_clear(heap, full, HG_CELL_SHORT);
     if (hg_finalizers_find(heap, full))
         hg_cells_resolve(heap, full);
@@ -54,5 +56,7 @@ hearth_status hg_afterlife_check(hearth_heap *heap, bool before)
         status = hg_finalizers_check(heap, before);
     if (status == HEARTH_OK)
         status = hg_pins_check(heap);
+    if (status == HEARTH_OK)
+        status = hg_cells_check(heap, before);
     return status;
 }

@@ -17,15 +17,20 @@ enum {
     HG_MESSAGE = 320 /* bytes of an error's message                                */
 };
 
+void hg_pending_forked(hearth_heap *heap)
+{
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&heap->pending.arrived, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
 hearth_status hg_pending_init(hearth_heap *heap)
 {
     struct hg_pending *pending = &heap->pending;
-    pthread_condattr_t attributes;
     pthread_mutex_init(&pending->lock, NULL);
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&pending->arrived, &attributes);
-    pthread_condattr_destroy(&attributes);
+    hg_pending_forked(heap);
     pending->ready = true;
     return HEARTH_OK;
 }

@@ -33,6 +33,8 @@ struct hg_pending {
 
 hearth_status hg_pending_init(hearth_heap *heap);
 void hg_pending_destroy(hearth_heap *heap);
+/* In the child of a fork: who waited is gone. */
+void hg_pending_forked(hearth_heap *heap);
 void hg_pending_roots(hearth_heap *heap, struct hg_worker *worker);
 /* Called when something with a callback is registered, so that a collection needs no memory: room for one
  * more in the queue. false: no memory. Any attached thread. */

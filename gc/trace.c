@@ -8,6 +8,7 @@
 
 #include "gc/card.h"
 #include "gc/crew.h"
+#include "gc/ephemeron.h"
 #include "gc/slots.h"
 #include "gc/trace_work.h"
 
@@ -40,6 +41,10 @@ static void hg_visit_slot(hearth_visitor *visitor, void **slot)
 
 void hg_trace_push(struct hg_worker *worker, uintptr_t object, uintptr_t tags)
 {
+    if (__builtin_expect(worker->report != NULL, 0)) {
+        worker->report(worker->report_data, object);
+        return;
+    }
     if (worker->top == HG_STACK)
         hg_spill_roots(worker);
     hg_push(worker, object, tags, worker->routed);
@@ -52,7 +57,9 @@ static __attribute__((noinline)) void hg_trace_callback(struct hg_worker *w, uin
 {
     size_t size = hg_object_size(object, header, type);
     w->promote = promote;
-    if (type->tier == HG_TIER_MODEL) {
+    if (type->tier == HG_TIER_EPHEMERON) {
+        hg_ephemeron_trace(w, object);
+    } else if (type->tier == HG_TIER_MODEL) {
         if (w->model->size_of != NULL)
             size = w->model->size_of((void *)object);
         w->model->trace((void *)object, size, &w->visitor);
@@ -103,9 +110,10 @@ HG_HOT void hg_trace_slots(struct hg_worker *w, uintptr_t object, uint64_t heade
     }
 }
 
-/* Mark; false: nothing new. *promote is set if the object is old now. */
+/* Mark; false: nothing new. *promote is set if the object is old now. While keys are watched the order of
+ * marks, and of what is looked at after them, must be one for all workers: see ephemeron.c. */
 HG_HOT bool hg_mark(struct hg_worker *w, uintptr_t object, uintptr_t *promote, uint8_t *was,
-                    const bool parallel)
+                    const bool parallel, const bool watch)
 {
     uint8_t *meta = ha_meta_of(object);
     const uint8_t *next = w->trace->next + (*promote ? HG_BYTES : 0);
@@ -113,7 +121,8 @@ HG_HOT bool hg_mark(struct hg_worker *w, uintptr_t object, uintptr_t *promote, u
     if (to == byte)
         return false;
     if (parallel) {
-        while (!__atomic_compare_exchange_n(meta, &byte, to, false, __ATOMIC_RELAXED,
+        while (!__atomic_compare_exchange_n(meta, &byte, to, false,
+                                            watch ? __ATOMIC_SEQ_CST : __ATOMIC_RELAXED,
                                             __ATOMIC_RELAXED)) {
             to = next[byte & (HG_BYTES - 1)];
             if (to == byte)
@@ -142,17 +151,23 @@ static __attribute__((noinline)) bool hg_mark_large(struct hg_worker *w, uintptr
 
 /* Mark and say whether the object has slots to trace. */
 HG_HOT bool hg_visit_mark(struct hg_worker *w, uintptr_t object, uintptr_t *promote,
-                          const bool parallel)
+                          const bool parallel, const bool watch)
 {
     uint8_t was;
-    if (!hg_mark(w, object, promote, &was, parallel))
+    if (!hg_mark(w, object, promote, &was, parallel, watch))
         return false;
     struct ha_block *block = ha_block_of(object);
+    if (watch && __atomic_load_n(&block->keys, __ATOMIC_SEQ_CST))
+        hg_ephemeron_key(w, object);
     if (__builtin_expect(!__atomic_load_n(&block->touched, __ATOMIC_RELAXED), 0))
         __atomic_store_n(&block->touched, 1, __ATOMIC_RELAXED);
-    if (__builtin_expect(block->state == HA_LARGE, 0) && !hg_mark_large(w, object, promote))
-        return false;
+    if (__builtin_expect(block->state == HA_LARGE, 0)) {
+        if (!hg_mark_large(w, object, promote))
+            return false;
+        was = HG_YOUNG; /* of two marks one counts */
+    }
     w->traced++;
+    w->again += was == w->gen1;
     w->survived += was == HG_YOUNG ? block->cell : 0;
     return block->kind != HA_LEAF;
 }
@@ -167,7 +182,7 @@ HG_HOT void hg_visit_object_slots(struct hg_worker *w, uintptr_t object, uintptr
     hg_trace_slots(w, object, header, promote, routed);
 }
 
-/* Entries with other tags: remembered objects and slices. */
+/* Entries with other tags: remembered objects, slices, frozen objects. */
 static __attribute__((noinline)) void hg_visit_special(struct hg_worker *w, uintptr_t entry)
 {
     uintptr_t object = entry & ~(uintptr_t)HG_TAGS;
@@ -175,6 +190,8 @@ static __attribute__((noinline)) void hg_visit_special(struct hg_worker *w, uint
     const struct hg_type *type = &w->types[hg_header_type(header)];
     if (entry & HG_TAG_SLICE)
         hg_trace_slice(w, object, header, type, entry & HG_TAG_PROMOTE);
+    else if (entry & HG_TAG_VISIT)
+        hg_trace_slots(w, object, header, HG_TAG_PROMOTE, w->routed);
     else
         hg_trace_remembered(w, object);
 }
@@ -185,7 +202,7 @@ HG_HOT bool hg_ring_fill(struct hg_worker *w, uintptr_t *ring, unsigned *tail, u
 {
     while (*tail - head < depth && __builtin_expect(w->top > 0, 1)) {
         uintptr_t entry = w->stack[--w->top];
-        if (__builtin_expect(entry & (HG_TAG_REMEMBERED | HG_TAG_SLICE), 0)) {
+        if (__builtin_expect(entry & HG_TAG_SPECIAL, 0)) {
             hg_visit_special(w, entry);
             continue;
         }
@@ -199,7 +216,8 @@ HG_HOT bool hg_ring_fill(struct hg_worker *w, uintptr_t *ring, unsigned *tail, u
 }
 
 /* Trace until the stack is empty, or (true) until it is time to go on in another way. */
-HG_HOT bool hg_drain(struct hg_worker *w, const bool full, const bool routed, const bool parallel)
+HG_HOT bool hg_drain(struct hg_worker *w, const bool full, const bool routed, const bool parallel,
+                     const bool watch)
 {
     uintptr_t first[HG_RING], second[HG_RING];
     unsigned head1 = 0, tail1 = 0, head2 = 0, tail2 = 0;
@@ -209,7 +227,7 @@ HG_HOT bool hg_drain(struct hg_worker *w, const bool full, const bool routed, co
         if (__builtin_expect(hg_ring_fill(w, first, &tail1, head1, depth, full), 1)) {
             uintptr_t entry = first[head1++ % HG_RING];
             uintptr_t object = entry & ~(uintptr_t)HG_TAGS, promote = entry & HG_TAG_PROMOTE;
-            if (hg_visit_mark(w, object, &promote, parallel)) {
+            if (hg_visit_mark(w, object, &promote, parallel, watch)) {
                 if (full) {
                     __builtin_prefetch((void *)(object - HEARTH_HEADER), 0, 3);
                     if (tail2 - head2 == depth) {
@@ -248,7 +266,7 @@ HG_HOT bool hg_drain(struct hg_worker *w, const bool full, const bool routed, co
 #define HG_DRAIN(name, full, routed, parallel)                                                     \
     static __attribute__((noinline)) bool name(struct hg_worker *w)                                \
     {                                                                                              \
-        return hg_drain(w, full, routed, parallel);                                                \
+        return hg_drain(w, full, routed, parallel, false);                                         \
     }
 HG_DRAIN(hg_drain_minor, false, false, false)
 HG_DRAIN(hg_drain_minor_parallel, false, false, true)
@@ -259,11 +277,22 @@ HG_DRAIN(hg_drain_full_parallel, true, false, true)
 HG_DRAIN(hg_drain_full_routed, true, true, false)
 HG_DRAIN(hg_drain_full_both, true, true, true)
 
+/* After the closure, while ephemerons wait for their keys: less is left to trace, and fewer instances do. */
+static __attribute__((noinline)) bool hg_drain_watch(struct hg_worker *w)
+{
+    return hg_drain(w, w->trace->full, w->routed, w->parallel, true);
+}
+
 void hg_trace_drain(struct hg_worker *w)
 {
     static bool (*const loop[8])(struct hg_worker *) = {
         hg_drain_minor, hg_drain_minor_parallel, hg_drain_minor_routed, hg_drain_minor_both,
         hg_drain_full,  hg_drain_full_parallel,  hg_drain_full_routed,  hg_drain_full_both};
+    if (w->trace->watch) {
+        while (hg_drain_watch(w) && !w->returns)
+            ;
+        return;
+    }
     while (loop[w->trace->full * 4 + w->routed * 2 + w->parallel](w) && !w->returns)
         ;
 }

@@ -32,7 +32,7 @@ START_TEST(table_is_complete)
 {
     hearth_options *options = create();
 
-    ck_assert_uint_eq(hearth_option_count(), 22);
+    ck_assert_uint_eq(hearth_option_count(), 25);
     ck_assert_ptr_null(hearth_option_at(hearth_option_count()));
     ck_assert_ptr_null(hearth_option_at(SIZE_MAX));
     for (size_t i = 0; i < hearth_option_count(); i++) {

@@ -247,6 +247,45 @@ int ht_os_thread(pthread_t *thread, const char *name, void *(*main)(void *), voi
     return 0;
 }
 
+/* Success of a call that returns an errno. */
+static bool ht_worked(int error)
+{
+    if (error != 0)
+        errno = error;
+    return error == 0;
+}
+
+bool ht_os_thread_key(pthread_key_t *key, void (*exit)(void *))
+{
+    return !ht_fault_hit(HT_FAULT_PTHREAD, EAGAIN) && ht_worked(pthread_key_create(key, exit));
+}
+
+bool ht_os_thread_set(pthread_key_t key, const void *value)
+{
+    return !ht_fault_hit(HT_FAULT_PTHREAD, ENOMEM) && ht_worked(pthread_setspecific(key, value));
+}
+
+bool ht_os_at_fork(void (*prepare)(void), void (*parent)(void), void (*child)(void))
+{
+    return !ht_fault_hit(HT_FAULT_PTHREAD, ENOMEM) &&
+           ht_worked(pthread_atfork(prepare, parent, child));
+}
+
+char *ht_os_stack_base(void)
+{
+    pthread_attr_t attributes;
+    void *low = NULL;
+    size_t size = 0;
+
+    if (ht_fault_hit(HT_FAULT_PTHREAD, ENOMEM) ||
+        !ht_worked(pthread_getattr_np(pthread_self(), &attributes)))
+        return NULL;
+    if (!ht_worked(pthread_attr_getstack(&attributes, &low, &size)))
+        low = NULL;
+    pthread_attr_destroy(&attributes);
+    return low != NULL ? (char *)low + size : NULL;
+}
+
 bool ht_os_affinity(const cpu_set_t *cpus, size_t cpus_size)
 {
     if (ht_fault_hit(HT_FAULT_AFFINITY, EPERM))
@@ -270,6 +309,48 @@ void ht_os_wake(uint32_t *word, int n)
     int saved = errno;
 
     syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, n, NULL, NULL, 0);
+    errno = saved;
+}
+
+/* --- files that are written ------------------------------------------------------------------- */
+
+int ht_os_create(const char *path)
+{
+    if (ht_fault_hit(HT_FAULT_FILE, EACCES))
+        return -1;
+    return open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+}
+
+bool ht_os_write(int file, const void *bytes, size_t count)
+{
+    const char *at = bytes;
+
+    if (ht_fault_hit(HT_FAULT_FILE, ENOSPC))
+        return false;
+    while (count > 0) {
+        ssize_t done = write(file, at, count);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done < 0)
+            return false;
+        at += done;
+        count -= (size_t)done;
+    }
+    return true;
+}
+
+bool ht_os_close(int file)
+{
+    bool fails = ht_fault_hit(HT_FAULT_FILE, EIO);
+
+    return close(file) == 0 && !fails;
+}
+
+void ht_os_remove(const char *path)
+{
+    int saved = errno;
+
+    unlink(path);
     errno = saved;
 }
 
