@@ -203,24 +203,24 @@ void ha_space_release(struct ha_space *space)
 {
     for (int n = space->nodes; n-- > 0;)
         pthread_mutex_unlock(&space->pool[n]->ageing);
+}
+
+void ha_space_wake(struct ha_space *space)
+{
     if (space->keep_ms != 0)
         ha_keeper_wake(space->windows->state->keeper);
 }
 
 void ha_space_lock(struct ha_space *space)
 {
-    for (int n = 0; n < space->nodes; n++) {
-        pthread_mutex_lock(&space->pool[n]->ageing);
+    for (int n = 0; n < space->nodes; n++)
         pthread_mutex_lock(&space->pool[n]->lock);
-    }
 }
 
 void ha_space_unlock(struct ha_space *space)
 {
-    for (int n = space->nodes; n-- > 0;) {
+    for (int n = space->nodes; n-- > 0;)
         pthread_mutex_unlock(&space->pool[n]->lock);
-        pthread_mutex_unlock(&space->pool[n]->ageing);
-    }
 }
 
 /* A large object: the address may lie in a tail block or in a further chunk of the span. As with small

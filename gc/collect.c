@@ -8,6 +8,7 @@
 #include "gc/card.h"
 #include "gc/heap.h"
 #include "gc/reclaim.h"
+#include "gc/rootset.h"
 #include "gc/trace.h"
 #include "topology/error.h"
 #include "topology/os.h"
@@ -35,6 +36,8 @@ void hearth_visit_ambiguous(hearth_visitor *visitor, const void *low, const void
     struct hg_root_visitor *roots = (struct hg_root_visitor *)visitor;
     if (visitor->slot == hg_root_slot)
         hg_scan_words(roots->heap, low, high, hg_root_found, roots->worker);
+    else
+        hg_rootset_ambiguous(visitor, low, high);
 }
 
 static void hg_scan_mutator(struct hg_root_visitor *roots, struct hg_mutator *m)
@@ -166,7 +169,7 @@ uint64_t hg_live_objects(const hearth_heap *heap)
 static void hg_collect_stopped(hearth_heap *heap, bool all_old, int node, hearth_collection *c)
 {
     bool full = c->kind == HEARTH_GC_FULL;
-    uint64_t begin = ht_os_now(), objects;
+    uint64_t begin = heap->pacing.begin_ns = ht_os_now(), objects;
     uint64_t allocated = hg_flush_mutators(heap, &objects), live_before = hg_live_bytes(heap);
     hg_control_begin(heap, (int)c->generation, objects);
     objects += hg_live_objects(heap);
@@ -236,6 +239,7 @@ static bool hg_collect_once(struct hg_mutator *self, hearth_gc_kind kind, bool a
     hg_observe_begin(heap, c.kind);
     hg_collect_stopped(heap, all_old, node, &c);
     ha_space_release(&heap->space);
+    ha_space_wake(&heap->space);
     c.pause_ns = ht_os_now() - begin;
     hg_observe_end(heap, &c);
     hg_observe_worker_end(heap, 0, node);
@@ -298,6 +302,7 @@ hearth_status hearth_gc_collect_count(hearth_mutator *mutator, int generation, s
     if (unreachable != NULL)
         *unreachable = (size_t)m->unreachable;
     hg_pending_run(m);
+    hg_pressure_run(m);
     if (mutator->heap->corrupt != HEARTH_OK)
         return ht_fail(mutator->heap->corrupt, "%s", mutator->heap->corrupt_why);
     return HEARTH_OK;

@@ -268,9 +268,9 @@ static void hg_unlist(hearth_heap *heap, struct hg_mutator *m)
     heap->stats.unswept_objects += objects;
     pthread_mutex_unlock(&heap->stats.lock);
     hg_remember_move(&heap->orphans, &m->remembered);
+    hg_cells_gather(heap, m);
     hg_remember_move(&heap->control.thawed, &m->thawed);
     hg_threshold_detach(m);
-    hg_cells_gather(heap, m);
     if (m->prev != NULL)
         m->prev->next = m->next;
     else

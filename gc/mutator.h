@@ -43,7 +43,10 @@ struct hg_mutator {
     uint32_t scope_serial;       /* of the scope opened last                               */
     uint32_t state;              /* enum hg_state (atomic)                                 */
     bool conservative;           /* scan registers and stack                               */
+    bool telling;                /* inside the function of hearth_on_pressure              */
     bool lent;                   /* NATIVE while its thread may wait in another heap       */
+    uint64_t wakes;              /* calls of hearth_finalize_wake it has seen              */
+    bool finalizing;             /* runs a finalizer: it runs no other one meanwhile       */
     int node;                    /* asked for; HEARTH_NODE_AUTO: follow the CPU            */
     int home;                    /* node it was attached on                                */
     int64_t allowance;           /* bytes left of the nursery share it has taken           */

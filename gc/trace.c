@@ -41,6 +41,10 @@ static void hg_visit_slot(hearth_visitor *visitor, void **slot)
 
 void hg_trace_push(struct hg_worker *worker, uintptr_t object, uintptr_t tags)
 {
+    if (__builtin_expect(worker->report != NULL, 0)) {
+        worker->report(worker->report_data, object);
+        return;
+    }
     if (worker->top == HG_STACK)
         hg_spill_roots(worker);
     hg_push(worker, object, tags, worker->routed);

@@ -69,6 +69,8 @@ struct hg_worker {
     uint64_t sent, stolen;
     uint64_t node_local[HT_MAX_NODES], node_remote[HT_MAX_NODES];
     uint64_t last_traced; /* at the last change of `acting`                            */
+    void (*report)(void *data, uintptr_t object); /* roots are reported, not traced (rootset.c) */
+    void *report_data;
 };
 
 /* Push every root of the heap once more. */

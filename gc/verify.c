@@ -14,9 +14,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "gc/afterlife.h"
 #include "gc/card.h"
 #include "gc/freeze.h"
 #include "gc/heap.h"
+#include "gc/inspect.h"
 #include "gc/trace.h"
 #include "topology/error.h"
 
@@ -229,14 +231,19 @@ hearth_status hg_verify_heap(hearth_heap *heap, bool before)
         status = ht_fail(HEARTH_ECORRUPT, "the set of global roots is damaged");
     if (status == HEARTH_OK && !hg_mail_check(&heap->trace->mail))
         status = ht_fail(HEARTH_ECORRUPT, "references are left in an inbox");
+    if (status == HEARTH_OK &&
+        (!hg_balance_check(&heap->pacing.balance) || !hg_external_check(heap) ||
+         !hg_pressure_check(&heap->pressure, heap->space.nodes)))
+        status = ht_fail(HEARTH_ECORRUPT, "the state of pacing is damaged");
     if (status == HEARTH_OK)
         status = hg_control_check(heap);
     if (status == HEARTH_OK)
         status = hg_verify_roots(heap);
-    if (status != HEARTH_OK)
-        return status;
-    status = hg_verify_objects(heap, before);
-    return status == HEARTH_OK ? hg_cells_check(heap, before) : status;
+    if (status == HEARTH_OK)
+        status = hg_verify_objects(heap, before);
+    if (status == HEARTH_OK)
+        status = hg_afterlife_check(heap, before);
+    return status;
 }
 
 void hg_verify_report(hearth_heap *heap, bool before)
@@ -252,26 +259,13 @@ void hg_verify_report(hearth_heap *heap, bool before)
 
 hearth_status hearth_verify(hearth_mutator *mutator)
 {
-    hearth_status status = hg_mutator_ready(mutator, "hearth_verify");
+    hearth_status status = hg_inspect_begin(mutator, "hearth_verify");
     if (status != HEARTH_OK)
         return status;
     hearth_heap *heap = mutator->heap;
-    struct hg_mutator *self = hg_mutator_of(mutator);
-    hg_lend_others(self);
-    pthread_mutex_lock(&heap->lock);
-    while (heap->stop)
-        hg_park(heap, self);
-    hg_world_stop(heap, self);
-    ha_space_hold(&heap->space);
-    __atomic_store_n(&heap->collecting, true, __ATOMIC_RELAXED);
-    hg_flush_aside(heap);
     status = hg_verify_heap(heap, true);
     if (status == HEARTH_OK && heap->corrupt != HEARTH_OK)
         status = ht_fail(heap->corrupt, "%s", heap->corrupt_why);
-    __atomic_store_n(&heap->collecting, false, __ATOMIC_RELAXED);
-    ha_space_release(&heap->space);
-    hg_world_resume(heap);
-    pthread_mutex_unlock(&heap->lock);
-    hg_take_back_others();
+    hg_inspect_end(mutator);
     return status;
 }

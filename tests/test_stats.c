@@ -210,7 +210,7 @@ END_TEST
 START_TEST(reasons)
 {
     static const char *const names[] = {"nursery",   "budget", "explicit", "stress",
-                                        "emergency", "large",  "threshold"};
+                                        "emergency", "large",  "external", "threshold"};
     struct fixture f;
 
     for (int i = 0; i <= HEARTH_REASON_THRESHOLD; i++)

@@ -312,6 +312,48 @@ void ht_os_wake(uint32_t *word, int n)
     errno = saved;
 }
 
+/* --- files that are written ------------------------------------------------------------------- */
+
+int ht_os_create(const char *path)
+{
+    if (ht_fault_hit(HT_FAULT_FILE, EACCES))
+        return -1;
+    return open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+}
+
+bool ht_os_write(int file, const void *bytes, size_t count)
+{
+    const char *at = bytes;
+
+    if (ht_fault_hit(HT_FAULT_FILE, ENOSPC))
+        return false;
+    while (count > 0) {
+        ssize_t done = write(file, at, count);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done < 0)
+            return false;
+        at += done;
+        count -= (size_t)done;
+    }
+    return true;
+}
+
+bool ht_os_close(int file)
+{
+    bool fails = ht_fault_hit(HT_FAULT_FILE, EIO);
+
+    return close(file) == 0 && !fails;
+}
+
+void ht_os_remove(const char *path)
+{
+    int saved = errno;
+
+    unlink(path);
+    errno = saved;
+}
+
 /* --- facts ------------------------------------------------------------------------------------ */
 
 uint64_t ht_os_now(void)

@@ -24,6 +24,7 @@ enum ht_fault {
     HT_FAULT_HWLOC,    /* hwloc_topology_init / load                       */
     HT_FAULT_AFFINITY, /* sched_setaffinity of the calling thread          */
     HT_FAULT_PTHREAD,  /* thread-specific data, stack bounds, fork handlers */
+    HT_FAULT_FILE,     /* open, write, close of a file that is written     */
     HT_FAULT_KINDS
 };
 
@@ -81,6 +82,14 @@ bool ht_os_affinity(const cpu_set_t *cpus, size_t cpus_size);
  * nothing by itself. */
 void ht_os_sleep(uint32_t *word, uint32_t expected, uint64_t timeout_ns);
 void ht_os_wake(uint32_t *word, int n);
+
+/* A file that is written from the beginning: its descriptor, -1: none. It replaces what was there. */
+int ht_os_create(const char *path);
+/* All of it, whatever interrupts. */
+bool ht_os_write(int file, const void *bytes, size_t count);
+/* Close; false: what was written may be lost. */
+bool ht_os_close(int file);
+void ht_os_remove(const char *path);
 
 uint64_t ht_os_now(void); /* CLOCK_MONOTONIC, ns        */
 size_t ht_os_page_size(void);

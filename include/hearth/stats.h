@@ -18,7 +18,8 @@ typedef enum hearth_gc_reason {
     HEARTH_REASON_STRESS = 3,    /* option stress=N                            */
     HEARTH_REASON_EMERGENCY = 4, /* an allocation would have failed            */
     HEARTH_REASON_LARGE = 5,     /* large objects used the nursery's allowance */
-    HEARTH_REASON_THRESHOLD = 6  /* objects: hearth_gc_set_threshold           */
+    HEARTH_REASON_EXTERNAL = 6,  /* external memory used it, or the budget     */
+    HEARTH_REASON_THRESHOLD = 7  /* objects: hearth_gc_set_threshold           */
 } hearth_gc_reason;
 
 /* One collection. Times in nanoseconds of wall clock. Edges and objects are counts. */
@@ -86,7 +87,13 @@ typedef struct hearth_stats {
     uint64_t pause_max_ns;   /* longest                                                 */
     uint64_t pause_p50_ns;   /* from the histogram (bounds within 6 %)                  */
     uint64_t pause_p99_ns;
-    uint64_t spilled_blocks; /* blocks that came from another node than wished          */
+    uint64_t spilled_blocks;   /* blocks that came from another node than wished          */
+    uint64_t external_bytes;   /* outside of the heap: hearth_external_add                */
+    uint64_t soft_limit_bytes; /* 0: none                                               */
+    uint64_t finalizers;       /* objects that have one that is not due, now              */
+    uint64_t finalizers_due;   /* and callbacks of weak references that are due, now      */
+    uint64_t finalizers_run;   /* and callbacks, ever                                     */
+    uint64_t finalizer_errors; /* of them: reported (hearth_on_error)                    */
 } hearth_stats;
 
 /* Fill the struct whose struct_size the caller set. Any thread, no safepoint. Errors: EINVAL, ENODE;
