@@ -70,8 +70,7 @@ struct hg_generation_walk {
 static void hg_generation_object(void *data, uintptr_t object, uint8_t mark)
 {
     struct hg_generation_walk *walk = data;
-    (void)mark;
-    if (ha_block_of(object)->kind != HA_LEAF &&
+    if (mark != HG_FROZEN && ha_block_of(object)->kind != HA_LEAF &&
         (walk->generation < 0 || hg_generation(walk->heap, object) == walk->generation))
         hg_list_add(walk->found, object);
 }

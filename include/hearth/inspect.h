@@ -27,7 +27,8 @@ extern "C" {
 /* Gets one object; false: no more are wanted. */
 typedef bool hearth_object_fn(void *data, void *object);
 
-/* Every tracked object (one whose type may have references) of a generation, 0 to 2; -1: of all. */
+/* Every tracked object (one whose type may have references) of a generation, 0 to 2; -1: of all. Frozen
+ * ones (gc.h) belong to none. The other calls see them; hearth_walk shows them as generation 2. */
 HEARTH_API hearth_status hearth_gc_get_objects(hearth_mutator *mutator, int generation,
                                                hearth_object_fn *fn, void *data);
 /* Every object that refers to any of the `count` objects, once. Reads the whole heap, on several threads
