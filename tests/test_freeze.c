@@ -321,6 +321,53 @@ START_TEST(weak_references_and_ephemerons)
 }
 END_TEST
 
+static hearth_status count_call(hearth_mutator *m, void *object, void *data)
+{
+    (void)m;
+    (void)object;
+    ++*(int *)data;
+    return HEARTH_OK;
+}
+
+static bool count_object(void *data, void *object)
+{
+    (void)object;
+    ++*(size_t *)data;
+    return true;
+}
+
+/* Finalizers of frozen objects wait; gc.get_objects does not show them; afterwards all is as before. */
+START_TEST(finalizers_and_generations)
+{
+    struct fixture f;
+    int calls = 0;
+    size_t seen = 0;
+
+    fixture_open(&f, modes[_i]);
+    HEARTH_FRAME(f.m, frame, 1);
+    for (uint64_t i = 0; i < 20; i++) {
+        fixture_push(&f, &frame.ref[0], i);
+        HARNESS_OK(hearth_finalizer_add(f.m, frame.ref[0], count_call, &calls, 0));
+    }
+    HARNESS_OK(hearth_gc_freeze(f.m));
+    frame.ref[0] = NULL;
+    fixture_push(&f, &frame.ref[0], 1);
+    HARNESS_OK(hearth_gc_get_objects(f.m, -1, count_object, &seen));
+    ck_assert_uint_eq(seen, 1);
+    for (int generation = 0; generation < 3; generation++)
+        HARNESS_OK(hearth_gc_collect(f.m, generation));
+    ck_assert_int_eq(calls, 0);
+    HARNESS_OK(hearth_gc_unfreeze(f.m));
+    seen = 0;
+    HARNESS_OK(hearth_gc_get_objects(f.m, 2, count_object, &seen));
+    ck_assert_uint_eq(seen, 21);
+    HARNESS_OK(hearth_gc_collect(f.m, 2));
+    ck_assert_int_eq(calls, 20);
+    HEARTH_FRAME_END(f.m, frame);
+    fixture_close(&f);
+}
+END_TEST
+
 /* The pages of objects, as the kernel sees them after a fork: a child that collects copies few. */
 static size_t private_dirty(const void *low, const void *high)
 {
@@ -532,6 +579,7 @@ HARNESS_SUITE(freeze)
     tcase_add_loop_test(frozen, freezing_twice_adds_up, 0, MODES);
     tcase_add_loop_test(frozen, without_memory_nothing_is_lost, 0, MODES);
     tcase_add_loop_test(frozen, weak_references_and_ephemerons, 0, MODES);
+    tcase_add_loop_test(frozen, finalizers_and_generations, 0, MODES);
     tcase_add_test(frozen, a_dropped_reference_is_found_again);
     tcase_add_test(frozen, holes_between_frozen_objects_are_the_last_resort);
     if (!FREEZE_SANITIZED)
