@@ -213,7 +213,7 @@ START_TEST(reasons)
                                         "stress",  "emergency", "large"};
     struct fixture f;
 
-    for (int i = 0; i <= HEARTH_REASON_LARGE; i++)
+    for (int i = 0; i <= HEARTH_REASON_EXTERNAL; i++)
         ck_assert_str_eq(hearth_gc_reason_name((hearth_gc_reason)i), names[i]);
     ck_assert_ptr_nonnull(hearth_gc_reason_name((hearth_gc_reason)17));
     ck_assert_ptr_nonnull(hearth_gc_reason_name((hearth_gc_reason)-1));
