@@ -71,7 +71,7 @@ LAYERS := topology alloc gc
 PROGRAM_SOURCES := $(wildcard $(LAYERS:%=%/hearth-*.c))
 LIBRARY_SOURCES := $(filter-out $(PROGRAM_SOURCES),$(wildcard $(LAYERS:%=%/*.c)))
 PUBLIC_HEADERS := $(wildcard include/*.h include/hearth/*.h)
-TEST_SOURCES := $(filter-out tests/embed.c,$(wildcard tests/*.c))
+TEST_SOURCES := $(filter-out tests/embed.c tests/checked_use.c,$(wildcard tests/*.c))
 FORMATTED := $(PUBLIC_HEADERS) $(wildcard $(foreach dir,$(LAYERS) tests tests/numa bench \
              bench/systems examples,$(addprefix $(dir)/*,.c .h .cc)))
 
@@ -85,7 +85,7 @@ SHARED := $(OUT)/libhearth.so
 RUNNER := $(OUT)/tests/check_hearth
 
 .PHONY: help all deps deps-valgrind run check check-runner check-side check-headers check-symbols \
-        check-embed check-debug check-asan check-ubsan check-tsan check-valgrind bench-programs bench \
+        check-embed check-checkers check-debug check-asan check-ubsan check-tsan check-valgrind bench-programs bench \
         bench-quick format format-check lint clean FORCE
 
 all: $(ARCHIVE) $(SHARED) $(PROGRAMS) ## build libhearth.a, libhearth.so and the programs
@@ -104,7 +104,8 @@ help: ## list the targets
 # what proves it is there = Debian package. `pkg` asks pkg-config, `cmd` the PATH, `header` gcc.
 NEEDED := header:stdlib.h=libc6-dev cmd:pkg-config=pkg-config pkg:numa=libnuma-dev \
           pkg:hwloc=libhwloc-dev header:mimalloc.h=libmimalloc-dev pkg:check=check \
-          pkg:bdw-gc=libgc-dev cmd:numactl=numactl cmd:hwloc-info=hwloc cmd:g++=g++
+          pkg:bdw-gc=libgc-dev cmd:numactl=numactl cmd:hwloc-info=hwloc cmd:g++=g++ \
+          header:valgrind/memcheck.h=valgrind
 NEEDED_VALGRIND := cmd:valgrind=valgrind
 
 define need
@@ -212,7 +213,7 @@ LONG_SUITES := faults oracle mailbox trace_work crew pool
 readme_release := HEARTH_BUILD_DIR=build
 readme_debug := HEARTH_BUILD_DIR=build/debug
 
-check: check-headers check-symbols check-embed $(RUNNER) ## run all tests
+check: check-headers check-symbols check-embed check-checkers $(RUNNER) ## run all tests
 	@env $(env_$(BUILD)) $(readme_$(BUILD)) $(RUNNER) $(SUITES) 2>&1 | tee $(OUT)/tests/check.log
 
 check-runner: $(RUNNER) ## run only the test suites (SUITES="a b" for some)
@@ -260,6 +261,19 @@ $(call embedders,checked,$(ARCHIVE))
 
 check-embed: $(EMBEDDERS) ## the public API from C11 and C++17, with either library
 	@for test in $(EMBEDDERS); do printf '  %-7s %s\n' RUN $$test; $$test; done
+
+# An embedder that misuses memory, with the archive of this build: as it is (for valgrind), and with
+# AddressSanitizer, which the library need not be built with.
+CHECKED_USE := $(OUT)/tests/checked-use $(OUT)/tests/checked-use-asan
+$(CHECKED_USE): tests/checked_use.c $(ARCHIVE) $(OBJ)/flags
+	$(say) EMBED $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(C_FLAGS) -O1 $(if $(findstring asan,$(@F)),-fsanitize=address) -MMD -MP -MF $@.d -MT $@ \
+	    -o $@ $< $(LDFLAGS) $(EMBED_ARCHIVE)
+
+check-checkers: $(if $(filter release debug,$(BUILD)),$(CHECKED_USE)) ## AddressSanitizer and valgrind see the use of freed memory
+	$(say) CHECK 'memory checkers see the use of freed memory'
+	@$(if $(filter release debug,$(BUILD)),tests/checkers.sh $(CHECKED_USE))
 
 # Several of these at once would fight for the processors and for build/debug.
 ifneq ($(filter check-debug check-asan check-ubsan check-tsan check-valgrind,$(MAKECMDGOALS)),)
@@ -364,5 +378,5 @@ clean: ## remove build/
 	rm -rf build
 
 -include $(LIBRARY_OBJECTS:.o=.d) $(PIC_OBJECTS:.o=.d) $(TEST_OBJECTS:.o=.d) \
-         $(PROGRAM_SOURCES:%.c=$(OBJ)/%.d) $(BENCH_COMMON:.o=.d) $(EMBEDDERS:=.d) \
+         $(PROGRAM_SOURCES:%.c=$(OBJ)/%.d) $(BENCH_COMMON:.o=.d) $(EMBEDDERS:=.d) $(CHECKED_USE:=.d) \
          $(wildcard $(OBJ)/bench/*.d)

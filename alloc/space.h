@@ -5,6 +5,7 @@
 #ifndef HEARTH_ALLOC_SPACE_H
 #define HEARTH_ALLOC_SPACE_H
 
+#include "alloc/guard.h"
 #include "alloc/pool.h"
 
 /* How hard to look for room. */
@@ -24,6 +25,10 @@ struct ha_space {
     int nodes;           /* pools                                                */
     bool strict;         /* never spill to another node                          */
     bool poison;         /* fill freed cells                                     */
+    bool hides;          /* free memory is hidden from a memory checker          */
+    bool guarded;        /* objects have guards behind them                      */
+    bool exact;          /* runs of one cell                                     */
+    bool checked;        /* any of the above: runs are made by ha_guard_ready    */
     uint32_t keep_ms;    /* age at which free memory goes back; 0: never         */
     size_t limit;        /* blocks: hard limit (atomic)                          */
     size_t budget;       /* blocks: what may be used now (atomic)                */
@@ -32,6 +37,7 @@ struct ha_space {
     size_t nursery_used; /* bytes handed to mutators since the last collection   */
     size_t nursery;      /* bytes after which a minor collection is due          */
     uint64_t spilled;    /* blocks that came from another node than wished       */
+    struct ha_damage damage; /* free memory that was written to                  */
     struct ha_pool *pool[HT_MAX_NODES];
 };
 

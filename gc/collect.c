@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include "gc/afterlife.h"
 #include "gc/card.h"
+#include "gc/guard.h"
 #include "gc/heap.h"
 #include "gc/reclaim.h"
 #include "gc/trace.h"
@@ -142,6 +143,7 @@ static void hg_collect_stopped(hearth_heap *heap, bool all_old, int node, hearth
     bool full = c->kind == HEARTH_GC_FULL;
     uint64_t begin = ht_os_now();
     uint64_t allocated = hg_flush_mutators(heap), live_before = hg_live_bytes(heap);
+    hg_guard_check_all(heap);
     if (heap->options.verify)
         hg_verify_report(heap, true);
     heap->marks.set_old = heap->options.generational;
@@ -220,9 +222,7 @@ hearth_status hearth_gc_collect(hearth_mutator *mutator, int generation)
                        HEARTH_REASON_EXPLICIT))
         ;
     hg_pending_run(m);
-    if (mutator->heap->corrupt != HEARTH_OK)
-        return ht_fail(mutator->heap->corrupt, "%s", mutator->heap->corrupt_why);
-    return HEARTH_OK;
+    return hg_health(mutator->heap);
 }
 
 hearth_status hearth_gc_enable(hearth_heap *heap)

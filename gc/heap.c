@@ -48,6 +48,7 @@ static hearth_status hg_heap_parts(hearth_heap *heap)
         status = ha_space_init(&heap->space, heap->topology, &heap->options, heap);
     if (status != HEARTH_OK)
         return status;
+    ha_space_guard(&heap->space, heap->options.guard);
     int workers = (int)heap->options.workers;
     if (workers == 0)
         workers = heap->topology->cpus;

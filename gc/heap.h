@@ -108,6 +108,9 @@ hearth_status hg_verify_heap(hearth_heap *heap, bool before);
 /* The same for option verify=1: keeps the first failure in heap->corrupt. */
 void hg_verify_report(hearth_heap *heap, bool before);
 
+/* What options verify, poison and guard have found so far: OK, or ECORRUPT with the first of it. */
+hearth_status hg_health(const hearth_heap *heap);
+
 /* Call `fn` for every marked object (small and large) of every pool; world stopped. */
 void hg_walk_marked(hearth_heap *heap, void (*fn)(void *data, uintptr_t object, uint8_t mark),
                     void *data);

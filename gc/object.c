@@ -137,6 +137,11 @@ size_t hearth_usable_size(hearth_heap *heap, const void *object)
         ht_fail(HEARTH_EOBJECT, "hearth_usable_size: %p is not an object of this heap", object);
         return 0;
     }
+    if (heap->space.guarded) { /* the rest of the cell is the guard */
+        uint64_t header = __atomic_load_n(hearth_header_of(object), __ATOMIC_RELAXED);
+        return hg_object_size((uintptr_t)object, header,
+                              &heap->types.row[hg_header_type(header)]);
+    }
     return ha_object_capacity((uintptr_t)object);
 }
 

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "gc/card.h"
+#include "gc/guard.h"
 #include "gc/heap.h"
 #include "gc/trace.h"
 #include "topology/error.h"
@@ -128,6 +129,8 @@ static void hg_verify_object(void *data, uintptr_t object, uint8_t mark)
     v->status = hg_verify_header(v, mark);
     if (v->status == HEARTH_OK)
         v->status = hg_verify_memory(v);
+    if (v->status == HEARTH_OK)
+        v->status = hg_guard_check(v->heap, object);
     if (v->status == HEARTH_OK && ha_block_of(object)->kind != HA_LEAF)
         hg_visit_object(v->heap, object, &v->visitor);
 }
@@ -232,6 +235,14 @@ void hg_verify_report(hearth_heap *heap, bool before)
     }
 }
 
+hearth_status hg_health(const hearth_heap *heap)
+{
+    const char *damage = ha_damage_found(&heap->space);
+    if (heap->corrupt != HEARTH_OK)
+        return ht_fail(heap->corrupt, "%s", heap->corrupt_why);
+    return damage != NULL ? ht_fail(HEARTH_ECORRUPT, "%s", damage) : HEARTH_OK;
+}
+
 hearth_status hearth_verify(hearth_mutator *mutator)
 {
     hearth_status status = hg_mutator_ready(mutator, "hearth_verify");
@@ -254,8 +265,8 @@ hearth_status hearth_verify(hearth_mutator *mutator)
     heap->stats.unswept_bytes += bytes;
     pthread_mutex_unlock(&heap->stats.lock);
     status = hg_verify_heap(heap, true);
-    if (status == HEARTH_OK && heap->corrupt != HEARTH_OK)
-        status = ht_fail(heap->corrupt, "%s", heap->corrupt_why);
+    if (status == HEARTH_OK)
+        status = hg_health(heap);
     __atomic_store_n(&heap->collecting, false, __ATOMIC_RELAXED);
     ha_space_release(&heap->space);
     hg_world_resume(heap);

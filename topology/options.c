@@ -94,9 +94,11 @@ static const struct ht_option ht_option_table[] = {
     HT_INT(stress, "stress", "0", 0, 1000000000,
            "Collect at every n-th slow allocation; 0 is off.")
     HT_BOOL(poison, "poison", "off",
-            "Fill freed cells with the byte 0xfb.")
+            "Fill freed memory with the byte 0xfb, and look whether it is whole at reuse.")
     HT_CHOICE(log, "log", "none", "none|gc",
               "Print on standard error: gc is one line per collection.")
+    HT_BOOL(guard, "guard", "off",
+            "Put a guard behind every object; each collection tells which were overrun.")
 };
 /* clang-format on */
 

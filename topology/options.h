@@ -36,6 +36,7 @@ struct hearth_options {
     int64_t stress; /* stress: collect at every n-th slow allocation; 0 = off */
     bool poison;    /* poison: fill freed cells with 0xfb                     */
     int log;        /* log: none | gc                                         */
+    bool guard;     /* guard: a guard behind every object                     */
 };
 
 /* Fill with defaults; then HEARTH_OPTIONS if `environment`. EOPTION from a bad variable. */
