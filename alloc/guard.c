@@ -13,9 +13,9 @@
 #if __has_include(<valgrind/memcheck.h>)
 #include <valgrind/memcheck.h>
 #else
-#define RUNNING_ON_VALGRIND 0
+#define RUNNING_ON_VALGRIND                       0
 #define VALGRIND_MAKE_MEM_NOACCESS(memory, bytes) (void)0
-#define VALGRIND_MAKE_MEM_DEFINED(memory, bytes) (void)0
+#define VALGRIND_MAKE_MEM_DEFINED(memory, bytes)  (void)0
 #endif
 
 /* AddressSanitizer's interface; NULL where it is not linked in. */

@@ -168,8 +168,7 @@ static bool ha_hole_right(const struct ha_hole *hole, const struct hearth_run *r
         return run->limit == NULL && hole->end == NULL && hole->bytes == 0;
     const char *first = ha_block_start(block) + HEARTH_HEADER;
     return run->cursor >= first && run->cursor <= run->limit && run->limit <= hole->ready &&
-           hole->ready <= hole->end &&
-           hole->end == ha_cell_at(block, hole->granule) &&
+           hole->ready <= hole->end && hole->end == ha_cell_at(block, hole->granule) &&
            (size_t)(run->cursor - first) % block->cell == 0 &&
            (size_t)(run->limit - first) % block->cell == 0;
 }

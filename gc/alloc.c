@@ -208,7 +208,7 @@ static void *hg_large(struct hg_mutator *m, size_t size, unsigned kind, uint64_t
     hearth_heap *heap = m->public.heap;
     struct hg_hunger hunger = {0, 0, HA_GRANTED, 0};
     bool guarded = heap->space.guarded && header >> 32 != UINT32_MAX;
-    size_t payload = guarded ? size + HG_GUARD : size, blocks = ha_large_blocks(payload);
+    size_t payload = guarded ? hg_guarded_size(size) : size, blocks = ha_large_blocks(payload);
     if (size > (size_t)1 << 46 || blocks > hg_limit(heap)) {
         ht_fail(HEARTH_ELIMIT, "an object of %zu bytes exceeds the heap limit of %zu bytes", size,
                 hg_limit(heap) << HA_BLOCK_SHIFT);
@@ -240,12 +240,11 @@ static void *hg_small(struct hg_mutator *m, struct ha_allocator *from, size_t si
                       uint64_t header, int wish)
 {
     bool guarded = m->public.heap->space.guarded;
-    size_t whole = guarded ? size + HG_GUARD : size;
+    size_t whole = guarded ? hg_guarded_size(size) : size;
     if (whole > HA_SMALL_MAX)
         return hg_large(m, size, kind, header, wish);
     unsigned size_class = ha_class_of(whole);
-    void *object =
-        hg_cell(m, from, size_class * 2 + kind, ha_class_cell(size_class), header, wish);
+    void *object = hg_cell(m, from, size_class * 2 + kind, ha_class_cell(size_class), header, wish);
     if (guarded && object != NULL)
         hg_guard_set(object, size);
     return object;

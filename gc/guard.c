@@ -25,13 +25,20 @@ hg_guard_broken(const volatile unsigned char *at, const volatile unsigned char *
     return at < end ? at : NULL;
 }
 
+size_t hg_guarded_payload(const hearth_heap *heap, uintptr_t object)
+{
+    uint64_t header = __atomic_load_n(hearth_header_of((void *)object), __ATOMIC_RELAXED);
+    size_t size = hg_object_size(object, header, &heap->types.row[hg_header_type(header)]);
+    return size != 0 ? size : 1; /* an array without elements, see hg_type_size */
+}
+
 hearth_status hg_guard_check(hearth_heap *heap, uintptr_t object)
 {
     if (!heap->space.guarded || ha_checker_running() == HA_CHECKER_VALGRIND)
         return HEARTH_OK; /* valgrind has told already */
     uint64_t header = *hearth_header_of((void *)object);
     const struct hg_type *type = &heap->types.row[hg_header_type(header)];
-    size_t size = hg_object_size(object, header, type), capacity = ha_object_capacity(object);
+    size_t size = hg_guarded_payload(heap, object), capacity = ha_object_capacity(object);
     if (header >> 32 == UINT32_MAX || size > capacity)
         return HEARTH_OK; /* no guard; a damaged header, which the verifier tells */
     const volatile unsigned char *end = (const volatile unsigned char *)object + capacity;

@@ -11,8 +11,17 @@
 
 enum { HG_GUARD = 8, HG_GUARD_BYTE = 0xca };
 
+/* Payload bytes with a guard; AddressSanitizer hides multiples of 8 bytes. */
+static inline size_t hg_guarded_size(size_t size)
+{
+    return ((size + HG_GUARD - 1) & ~(size_t)(HG_GUARD - 1)) + HG_GUARD;
+}
+
 /* Write the guard of a new object of `size` payload bytes. */
 void hg_guard_set(void *object, size_t size);
+
+/* Bytes of the object before its guard. */
+size_t hg_guarded_payload(const hearth_heap *heap, uintptr_t object);
 
 /* ECORRUPT names the object, its type and the byte written; always OK without option guard. */
 hearth_status hg_guard_check(hearth_heap *heap, uintptr_t object);

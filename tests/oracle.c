@@ -3,6 +3,7 @@
  * Invariant: between two operations the shadow of every reachable object has the references that the
  * object has. Unreachable shadows are kept until the next pruning and never touched. A model is used
  * by its own thread only; no locks. */
+#include "gc/guard.h"
 #include "tests/oracle.h"
 
 #include <stdio.h>
@@ -308,9 +309,11 @@ void oracle_check(struct oracle *oracle)
 }
 
 /* Bytes the heap accounts for an object. */
-static uint64_t cell_bytes(const struct oracle_object *object)
+static uint64_t cell_bytes(const hearth_heap *heap, const struct oracle_object *object)
 {
-    return object->size > HA_SMALL_MAX ? object->size : ha_class_cell(ha_class_of(object->size));
+    size_t size = heap->space.guarded ? hg_guarded_size(object->size) : object->size;
+
+    return size > HA_SMALL_MAX ? size : ha_class_cell(ha_class_of(size));
 }
 
 void oracle_check_exact(struct oracle **oracles, size_t count)
@@ -323,7 +326,7 @@ void oracle_check_exact(struct oracle **oracles, size_t count)
     for (size_t i = 0; i < count; i++) {
         objects += oracle_prune(oracles[i]);
         for (struct oracle_object *o = oracles[i]->objects; o != NULL; o = o->next)
-            bytes += cell_bytes(o);
+            bytes += cell_bytes(heap, o);
     }
     HARNESS_OK(hearth_get_stats(heap, &stats));
     for (int node = 0; node < stats.nodes; node++) {
