@@ -32,6 +32,7 @@ void hg_afterlife_roots(hearth_heap *heap, struct hg_worker *worker)
 void hg_afterlife(hearth_heap *heap, bool full)
 {
     hg_cells_resolve(heap, full);
+    hg_leaks_judge(heap, full);
     hg_cells_clear(heap, full, HG_CELL_SHORT);
     if (hg_finalizers_find(heap, full))
         hg_cells_resolve(heap, full);

@@ -10,6 +10,7 @@
 #include "gc/control.h"
 #include "gc/finalize.h"
 #include "gc/histogram.h"
+#include "gc/leaks.h"
 #include "gc/mark.h"
 #include "gc/mutator.h"
 #include "gc/pending.h"
@@ -60,6 +61,7 @@ struct hearth_heap {
     struct hg_finalizers finalizers;
     struct hg_pending pending; /* callbacks and finalizers that are due                   */
     struct hg_control control; /* the interface of the collector: thresholds, garbage ... */
+    struct hg_leaks leaks;     /* objects that should be dead                             */
     pthread_mutex_t lock;
     pthread_cond_t stopped;   /* a mutator came to stand                                 */
     pthread_cond_t resumed;   /* the world runs again                                    */

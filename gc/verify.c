@@ -218,6 +218,8 @@ hearth_status hg_verify_heap(hearth_heap *heap, bool before)
     if (status == HEARTH_OK && !hg_mail_check(&heap->trace->mail))
         status = ht_fail(HEARTH_ECORRUPT, "references are left in an inbox");
     if (status == HEARTH_OK)
+        status = hg_leaks_check(heap);
+    if (status == HEARTH_OK)
         status = hg_verify_roots(heap);
     if (status != HEARTH_OK)
         return status;

@@ -1,7 +1,7 @@
 /* hearth.h - a NUMA-aware garbage-collected heap for C: the public API in one include.
  *
  * Read in this order: heap.h (create, attach, safepoints), types.h (where references are), roots.h
- * (what keeps objects alive), alloc.h, barrier.h (storing references), collect.h, stats.h, observe.h,
+ * (what keeps objects alive), alloc.h, barrier.h (storing references), collect.h, stats.h, observe.h, leaks.h,
  * topology.h, options.h, status.h; layout.h is for JITs. C11 and C++17. */
 #ifndef HEARTH_H
 #define HEARTH_H
@@ -17,6 +17,7 @@
 #include "hearth/collect.h"
 #include "hearth/stats.h"
 #include "hearth/observe.h"
+#include "hearth/leaks.h"
 #include "hearth/topology.h"
 
 #endif
