@@ -29,7 +29,7 @@ OBJCOPY ?= objcopy
 
 # ---------------------------------------------------------------------------------------- builds
 BUILD ?= release
-BUILDS := release debug asan tsan ubsan
+BUILDS := release debug asan tsan ubsan coverage
 ifeq ($(filter $(BUILD),$(BUILDS)),)
 $(error BUILD=$(BUILD) is none of: $(BUILDS))
 endif
@@ -40,6 +40,8 @@ flags_asan := $(flags_debug) -fsanitize=address -Wno-maybe-uninitialized
 flags_tsan := $(flags_debug) -fsanitize=thread -Wno-maybe-uninitialized -Wno-error=tsan
 flags_ubsan := $(flags_debug) -fsanitize=undefined -fno-sanitize-recover=all \
                -Wno-maybe-uninitialized
+
+flags_coverage := -O1 -g -DHEARTH_DEBUG --coverage -fprofile-update=atomic -Wno-maybe-uninitialized
 
 WARNINGS := -Wall -Wextra -Werror
 COMMON := $(flags_$(BUILD)) $(WARNINGS) -fno-strict-aliasing -fvisibility=hidden -Iinclude -I. \
@@ -85,13 +87,13 @@ SHARED := $(OUT)/libhearth.so
 RUNNER := $(OUT)/tests/check_hearth
 
 .PHONY: help all deps deps-valgrind run check check-runner check-side check-headers check-symbols \
-        check-embed check-checkers check-debug check-asan check-ubsan check-tsan check-valgrind bench-programs bench \
+        check-embed check-checkers coverage check-debug check-asan check-ubsan check-tsan check-valgrind bench-programs bench \
         bench-quick format format-check lint clean FORCE
 
 all: $(ARCHIVE) $(SHARED) $(PROGRAMS) ## build libhearth.a, libhearth.so and the programs
 
 help: ## list the targets
-	@echo 'usage: make [TARGET] [BUILD=release|debug|asan|tsan|ubsan] [V=1]'
+	@echo 'usage: make [TARGET] [BUILD=release|debug|asan|tsan|ubsan|coverage] [V=1]'
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(filter %Makefile %numa.mk,$(MAKEFILE_LIST)) | \
 	    while IFS=$$'\t' read -r name text; do printf '  %-14s %s\n' "$$name" "$$text"; done
 	@echo 'variables: SUITES="a b" (only these test suites), SEED=n (repeat a test run),'
@@ -198,6 +200,7 @@ env_asan := CK_TIMEOUT_MULTIPLIER=4 HARNESS_DIVIDE=2 \
 env_ubsan := CK_TIMEOUT_MULTIPLIER=4 UBSAN_OPTIONS=print_stacktrace=1
 env_tsan := CK_TIMEOUT_MULTIPLIER=10 HARNESS_DIVIDE=8 \
             TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:die_after_fork=0:suppressions=$(SUPPRESS)/tsan
+env_coverage := CK_TIMEOUT_MULTIPLIER=4
 env_valgrind := CK_TIMEOUT_MULTIPLIER=20 HARNESS_DIVIDE=20
 VALGRIND := valgrind -q --error-exitcode=99 --fair-sched=try --leak-check=full \
             --show-leak-kinds=definite --errors-for-leak-kinds=definite --num-callers=30 \
@@ -295,6 +298,12 @@ check-tsan: ## run the suites with ThreadSanitizer
 check-valgrind: deps-valgrind ## run the suites under valgrind memcheck (VALGRIND_SUITES="a b")
 	@$(MAKE) BUILD=debug CHECKER=valgrind WRAP='$(VALGRIND)' SKIP='$(VALGRIND_SKIP)' \
 	    SUITES='$(VALGRIND_SUITES)' check-side
+
+COVERAGE ?= 92
+coverage: ## which lines of the library the suites run; fails below COVERAGE=92 percent
+	@find build/coverage -name '*.gcda' -delete 2>/dev/null || true
+	@$(MAKE) BUILD=coverage all check-side SUITES='$(SUITES)'
+	@tests/coverage.sh build/coverage $(COVERAGE)
 
 include tests/numa/numa.mk
 

@@ -115,9 +115,9 @@ static const struct shape shapes[] = {
 };
 enum { SHAPES = sizeof shapes / sizeof shapes[0] };
 
-static const char *const modes[] = {
-    "", "generational=off,nursery=4m", "fake-nodes=2,mode=local,workers=3,help-after=0",
-    "verify=on,prefetch=0"};
+static const char *const modes[] = {"", "generational=off,nursery=4m",
+                                    "fake-nodes=2,mode=local,workers=3,help-after=0",
+                                    "verify=on,prefetch=0"};
 enum { MODES = sizeof modes / sizeof modes[0] };
 
 static size_t links(void)

