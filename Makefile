@@ -207,10 +207,10 @@ VALGRIND := valgrind -q --error-exitcode=99 --fair-sched=try --leak-check=full \
             --suppressions=$(SUPPRESS)/valgrind
 # Under memcheck: all suites but those that take minutes there, or start programs of their own, or (commit)
 # free by mi_free what memcheck then takes for freed by malloc's free.
-VALGRIND_SKIP := bench commit hearth_info pacing readme trace trace_work walk
+VALGRIND_SKIP := bench commit hearth_info pacing readme trace trace_scarce trace_work walk
 VALGRIND_SUITES ?= $(SUITES)
 # Those that take longest, to begin with.
-LONG_SUITES := faults oracle mailbox trace_work crew pool
+LONG_SUITES := faults oracle mailbox trace_work trace_scarce crew pool
 
 # The documents' programs are linked with this build's archive, where plain cc can.
 readme_release := HEARTH_BUILD_DIR=build
