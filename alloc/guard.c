@@ -33,7 +33,7 @@ enum ha_checker ha_checker_running(void)
 
 void ha_guard_hide(const void *memory, size_t bytes)
 {
-    switch (ha_checker_running()) {
+    switch (bytes != 0 ? ha_checker_running() : HA_CHECKER_NONE) {
     case HA_CHECKER_ASAN:
         __asan_poison_memory_region(memory, bytes);
         break;
@@ -47,7 +47,7 @@ void ha_guard_hide(const void *memory, size_t bytes)
 
 void ha_guard_show(const void *memory, size_t bytes)
 {
-    switch (ha_checker_running()) {
+    switch (bytes != 0 ? ha_checker_running() : HA_CHECKER_NONE) {
     case HA_CHECKER_ASAN:
         __asan_unpoison_memory_region(memory, bytes);
         break;

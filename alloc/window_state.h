@@ -87,7 +87,6 @@ struct ha_window_state {
     struct ha_keeper *keeper;
     uint8_t *kind;        /* enum ha_slot_kind per slot, mapped lazily     */
     size_t table_bytes;   /* of the mapping of slot[] and kind[]           */
-    bool spans_given;     /* mimalloc has memory that was hidden (atomic)  */
     pthread_mutex_t lock; /* the set lock                                  */
     struct ha_window_node node[HT_MAX_NODES];
 };

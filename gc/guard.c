@@ -16,13 +16,18 @@ void hg_guard_set(void *object, size_t size)
         ha_guard_hide(guard, bytes);
 }
 
-/* The first byte that is not the guard's, NULL: all are. It reads what AddressSanitizer was told to hide. */
-__attribute__((no_sanitize("address"))) static const volatile unsigned char *
-hg_guard_broken(const volatile unsigned char *at, const volatile unsigned char *end)
+/* The first byte that is not the guard's, and its value; NULL: all are. It reads what AddressSanitizer was
+ * told to hide. */
+__attribute__((no_sanitize("address"), noinline)) static const volatile unsigned char *
+hg_guard_broken(const volatile unsigned char *at, const volatile unsigned char *end,
+                unsigned char *value)
 {
     while (at < end && *at == HG_GUARD_BYTE)
         at++;
-    return at < end ? at : NULL;
+    if (at == end)
+        return NULL;
+    *value = *at;
+    return at;
 }
 
 size_t hg_guarded_payload(const hearth_heap *heap, uintptr_t object)
@@ -41,14 +46,15 @@ hearth_status hg_guard_check(hearth_heap *heap, uintptr_t object)
     size_t size = hg_guarded_payload(heap, object), capacity = ha_object_capacity(object);
     if (header >> 32 == UINT32_MAX || size > capacity)
         return HEARTH_OK; /* no guard; a damaged header, which the verifier tells */
+    unsigned char value = 0;
     const volatile unsigned char *end = (const volatile unsigned char *)object + capacity;
-    const volatile unsigned char *other = hg_guard_broken(end - (capacity - size), end);
+    const volatile unsigned char *other = hg_guard_broken(end - (capacity - size), end, &value);
     if (other == NULL)
         return HEARTH_OK;
     return ht_fail(HEARTH_ECORRUPT,
                    "object %p (%s, %zu bytes) was overrun: the byte at offset %zu is 0x%02x",
                    (void *)object, type->name != NULL ? type->name : "(no type)", size,
-                   (size_t)((uintptr_t)other - object), *other);
+                   (size_t)((uintptr_t)other - object), value);
 }
 
 static void hg_guard_visit(void *data, uintptr_t object, uint8_t mark)

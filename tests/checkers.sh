@@ -35,7 +35,8 @@ run() { # checker, words a report must have, command...
         seen=no
         HEARTH_OPTIONS=$options "$@" "$name" >"$scratch" 2>&1 || seen=yes
         expected=yes
-        if [ "$name" = alive ] || [ "$checker" = none ]; then
+        # What is freed in chunks of its own goes back to mimalloc, whose writes AddressSanitizer sees.
+        if [ "$name" = alive ] || [ "$checker" = none ] || [ "$name $checker" = 'freed-span asan' ]; then
             expected=no
         fi
         for word in $words; do

@@ -4,8 +4,6 @@
 
 #include "tests/window_fixture.h"
 
-static int owner_a, owner_b;
-
 /* A fresh chunk or span is aligned, in its window, in the slot table, and zero if `bytes` says so. */
 static inline char *take(struct ha_windows *windows, int node, size_t count, void *owner)
 {

@@ -7,6 +7,8 @@
 
 #include "tests/chunk_fixture.h"
 
+static int owner_a, owner_b;
+
 /* --- single chunks --------------------------------------------------------------------------------- */
 
 START_TEST(chunks_are_zero_again)
