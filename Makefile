@@ -74,7 +74,7 @@ PROGRAM_SOURCES := $(wildcard $(LAYERS:%=%/hearth-*.c))
 LIBRARY_SOURCES := $(filter-out $(PROGRAM_SOURCES),$(wildcard $(LAYERS:%=%/*.c)))
 PUBLIC_HEADERS := $(wildcard include/*.h include/hearth/*.h)
 TEST_SOURCES := $(filter-out tests/embed.c tests/checked_use.c,$(wildcard tests/*.c))
-FORMATTED := $(PUBLIC_HEADERS) $(wildcard $(foreach dir,$(LAYERS) tests tests/numa bench \
+FORMATTED := $(PUBLIC_HEADERS) $(wildcard $(foreach dir,$(LAYERS) tests tests/numa tests/fuzz tests/soak bench \
              bench/systems examples,$(addprefix $(dir)/*,.c .h .cc)))
 
 LIBRARY_OBJECTS := $(LIBRARY_SOURCES:%.c=$(OBJ)/%.o)
@@ -94,7 +94,7 @@ all: $(ARCHIVE) $(SHARED) $(PROGRAMS) ## build libhearth.a, libhearth.so and the
 
 help: ## list the targets
 	@echo 'usage: make [TARGET] [BUILD=release|debug|asan|tsan|ubsan|coverage] [V=1]'
-	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(filter %Makefile %numa.mk,$(MAKEFILE_LIST)) | \
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(filter %Makefile %numa.mk %packaging.mk,$(MAKEFILE_LIST)) | \
 	    while IFS=$$'\t' read -r name text; do printf '  %-14s %s\n' "$$name" "$$text"; done
 	@echo 'variables: SUITES="a b" (only these test suites), SEED=n (repeat a test run),'
 	@echo '           SCALE=f THREADS=n (for run), SCALE=f ROUNDS=n ARGS=--strict (for bench),'
@@ -103,7 +103,8 @@ help: ## list the targets
 	@echo '           CFLAGS=... LDFLAGS=... (added to the own ones)'
 
 # ---------------------------------------------------------------------------------- dependencies
-# what proves it is there = Debian package. `pkg` asks pkg-config, `cmd` the PATH, `header` gcc.
+# what proves it is there = Debian package. `pkg` asks pkg-config, `cmd` the PATH, `header` gcc,
+# `file` clang's directories.
 NEEDED := header:stdlib.h=libc6-dev cmd:pkg-config=pkg-config pkg:numa=libnuma-dev \
           pkg:hwloc=libhwloc-dev header:mimalloc.h=libmimalloc-dev pkg:check=check \
           pkg:bdw-gc=libgc-dev cmd:numactl=numactl cmd:hwloc-info=hwloc cmd:g++=g++ \
@@ -118,6 +119,7 @@ for item in $(1); do \
     pkg) pkg-config --exists "$$name" 2>/dev/null ;; \
     cmd) command -v "$$name" >/dev/null ;; \
     header) echo "#include <$$name>" | $(CC) -E -x c -o /dev/null - 2>/dev/null ;; \
+    file) test -e "$$($(FUZZ_CC) -print-file-name=$$name 2>/dev/null)" ;; \
     esac || missing="$$missing $$package"; \
 done; \
 test -n "$$missing" || exit 0; \
@@ -261,6 +263,8 @@ endef
 $(call embedders,archive,$(ARCHIVE))
 $(call embedders,shared,$(SHARED))
 $(call embedders,checked,$(ARCHIVE))
+$(eval $(call embedder,hpp,test_hpp.cc,$$(CXX) -std=c++17 $$(CXXFLAGS),archive,$(ARCHIVE)))
+EMBEDDERS += $(OUT)/tests/hpp-archive
 
 check-embed: $(EMBEDDERS) ## the public API from C11 and C++17, with either library
 	@for test in $(EMBEDDERS); do printf '  %-7s %s\n' RUN $$test; $$test; done
@@ -306,6 +310,9 @@ coverage: ## which lines of the library the suites run; fails below COVERAGE=92 
 	@tests/coverage.sh build/coverage $(COVERAGE)
 
 include tests/numa/numa.mk
+include packaging/packaging.mk
+include tests/fuzz/fuzz.mk
+include tests/soak/soak.mk
 
 # ------------------------------------------------------------------------------------ benchmarks
 # Program = bench/<workload>.c with the adapter of one memory system. An adapter is <name>.h and,

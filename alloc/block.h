@@ -55,18 +55,21 @@ struct ha_block {
     uint16_t live;       /* marked cells at the last sweep                               */
     uint16_t blocks;     /* LARGE: how many; TAIL: distance to the first                 */
     uint8_t size_class;
-    uint8_t kind;    /* HA_SCAN or HA_LEAF                                           */
-    uint8_t state;   /* enum ha_state                                                */
-    uint8_t bucket;  /* PARTIAL: which                                               */
-    uint8_t young;   /* is in the young list                                         */
-    uint8_t span;    /* LARGE: has chunks of its own                                 */
-    uint8_t touched; /* an object in it was marked since the last sweep (relaxed)    */
-    uint8_t pad;
-    uint32_t stamp; /* FREE: ms clock when it became free                           */
-    uint32_t scan;  /* LARGE: slots already handed out by the tracer                */
-    size_t size;    /* LARGE: payload bytes                                         */
-    uint8_t *cards; /* LARGE: a byte per 16 payload bytes                           */
-    uint64_t reserved[6];
+    uint8_t kind;               /* HA_SCAN or HA_LEAF                                           */
+    uint8_t state;              /* enum ha_state                                                */
+    uint8_t bucket;             /* PARTIAL: which                                               */
+    uint8_t young;              /* is in the young list                                         */
+    uint8_t span;               /* LARGE: has chunks of its own                                 */
+    uint8_t touched;            /* an object in it was marked since the last sweep (relaxed)    */
+    uint8_t keys;               /* holds keys of ephemerons that are watched (atomic)          */
+    uint32_t stamp;             /* FREE: ms clock when it became free                           */
+    uint32_t scan;              /* LARGE: slots already handed out by the tracer                */
+    size_t size;                /* LARGE: payload bytes                                         */
+    uint8_t *cards;             /* LARGE: a byte per 16 payload bytes                           */
+    struct ha_block *keys_next; /* KEYS: the next one that does                           */
+    uint32_t keys_at;           /* KEYS: index of its first cell in the table of the keys  */
+    uint32_t unused;
+    uint64_t reserved[4];
 };
 
 struct ha_chunk {

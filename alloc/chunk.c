@@ -80,8 +80,7 @@ void ha_discard(void *address, size_t bytes)
 
 /* --- single chunks ------------------------------------------------------------------------------- */
 
-/* Put a slot into its node's free list; set lock held. */
-static void ha_chunk_push(struct ha_window_state *state, int node, size_t slot)
+void ha_chunk_push(struct ha_window_state *state, int node, size_t slot)
 {
     struct ha_window_node *n = &state->node[node];
 
@@ -228,7 +227,10 @@ static void *ha_span_take(struct ha_window_state *state, int node, size_t count,
     assert(start + (count << HA_CHUNK_SHIFT) <= (uintptr_t)block + bytes);
     ha_discard((void *)start, count << HA_CHUNK_SHIFT);
     *ha_span_record((void *)start) =
-        (struct ha_reservation){.block = block, .bytes = bytes, .node = node};
+        (struct ha_reservation){.block = block,
+                                .bytes = bytes,
+                                .node = node,
+                                .generation = ha_keeper_generation(state->keeper)};
     slot = ha_slot_of(state, (void *)start);
     pthread_mutex_lock(&state->lock);
     ha_slot_own(state, slot, count, owner, HA_SLOT_SPAN);

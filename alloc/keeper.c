@@ -1,7 +1,9 @@
 /* alloc/keeper.c - the arena keeper thread: reservations from mimalloc, and periodic callbacks.
  *
  * Invariant: only this thread calls mi_heap_* and mi_free; only it touches heap[] and commit[].
- * Requests are served in order, after all reservations given back before them.
+ * Requests are served in order, after all reservations given back before them. In the child of a fork
+ * there is no thread until one is needed; the new one opens heaps of its own, and what the former one
+ * reserved is never freed by it, but kept for requests of the same size.
  * Lock order: keeper->lock is the last lock of all; it is dropped around mimalloc and callbacks.
  * Requests lie on the stacks of the threads that wait for them; watches are plain memory. */
 #define _GNU_SOURCE 1
@@ -10,6 +12,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <string.h>
 #include <time.h>
 
 #include "alloc/commit.h"
@@ -44,11 +47,15 @@ struct ha_keeper {
     struct ha_request *first;     /* queue of requests                              */
     struct ha_request **last;     /* its end                                        */
     struct ha_reservation *given; /* reservations to free                           */
-    struct ha_reservation *kept;  /* keeper thread only: what valgrind keeps us from freeing */
+    struct ha_reservation *kept;  /* keeper thread only: what may not be freed (see below)    */
     struct ha_watch *watches;     /* all of them                                    */
     struct ha_watch *running;     /* the one being called                           */
     uint64_t wakeups;             /* returns from sleep                             */
-    bool started;                 /* the thread runs: self is valid                 */
+    bool alive;                   /* there is a thread                              */
+    bool started;                 /* it runs: self is valid (atomic)                */
+    bool busy;                    /* it works, without the lock                     */
+    bool paused;                  /* it begins nothing: the process is forking      */
+    uint32_t generation;          /* forks that led to this process                 */
     pthread_t self;
     const struct ha_windows *windows;
     mi_heap_t *heap[HT_MAX_NODES];         /* keeper thread only                        */
@@ -57,21 +64,28 @@ struct ha_keeper {
 
 /* --- on the keeper thread ---------------------------------------------------------------------- */
 
-/* Open the heaps that are not open yet; false: the one of request->node was refused. */
+/* Open the node's heap if it is not open yet; false: refused. */
+static bool ha_keeper_heap(struct ha_keeper *keeper, const mi_arena_id_t *arena, int node)
+{
+    if (keeper->heap[node] == NULL && !ht_fault_hit(HT_FAULT_ARENA, ENOMEM))
+        keeper->heap[node] = mi_heap_new_in_arena(arena[node]);
+    return keeper->heap[node] != NULL;
+}
+
+/* All of them; false: the one of request->node was refused. */
 static bool ha_keeper_heaps(struct ha_keeper *keeper, struct ha_request *request)
 {
     for (int i = 0; i < keeper->windows->nodes; i++) {
         request->node = i;
-        if (keeper->heap[i] == NULL && !ht_fault_hit(HT_FAULT_ARENA, ENOMEM))
-            keeper->heap[i] = mi_heap_new_in_arena(request->arena[i]);
-        if (keeper->heap[i] == NULL)
+        if (!ha_keeper_heap(keeper, request->arena, i))
             return false;
     }
     return true;
 }
 
 /* valgrind takes mi_free for free, which has the same address in mimalloc's library, and knows nothing
- * of what mi_heap_malloc gave. So there reservations are kept for the next request of their size. */
+ * of what mi_heap_malloc gave; and in the child of a fork mimalloc is not to free what belongs to the
+ * heap of a thread that is gone. So there reservations are kept for the next request of their size. */
 static void *ha_keeper_kept(struct ha_keeper *keeper, int node, size_t bytes)
 {
     struct ha_reservation **link = &keeper->kept;
@@ -94,6 +108,8 @@ static void *ha_keeper_malloc(struct ha_keeper *keeper, int node, size_t bytes)
 
     if (block != NULL)
         return block;
+    if (!ha_keeper_heap(keeper, windows->state->arena, node))
+        return NULL;
     if (bytes > ((size_t)1 << windows->shift) - HA_ARENA_HEAD ||
         (commit != NULL && !ha_commit_ahead(commit, bytes)))
         return NULL;
@@ -110,7 +126,7 @@ static void ha_keeper_free(struct ha_keeper *keeper, struct ha_reservation *list
         struct ha_reservation *next = list->next;
         void *block = list->block;
 
-        if (ha_on_valgrind()) {
+        if (ha_on_valgrind() || list->generation != keeper->generation) {
             list->next = keeper->kept;
             keeper->kept = list;
         } else {
@@ -137,13 +153,28 @@ static struct ha_watch *ha_keeper_due(struct ha_keeper *keeper, uint64_t *next)
     return NULL;
 }
 
+/* Work without the lock begins and ends: who forks waits until there is none. */
+static void ha_keeper_leave(struct ha_keeper *keeper)
+{
+    keeper->busy = true;
+    pthread_mutex_unlock(&keeper->lock);
+}
+
+static void ha_keeper_return(struct ha_keeper *keeper)
+{
+    pthread_mutex_lock(&keeper->lock);
+    keeper->busy = false;
+    if (keeper->paused)
+        pthread_cond_broadcast(&keeper->called);
+}
+
 /* Lock held; dropped around the call. */
 static void ha_keeper_call(struct ha_keeper *keeper, struct ha_watch *watch)
 {
     keeper->running = watch;
-    pthread_mutex_unlock(&keeper->lock);
+    ha_keeper_leave(keeper);
     watch->fn(watch->data);
-    pthread_mutex_lock(&keeper->lock);
+    ha_keeper_return(keeper);
     if (keeper->running == watch) /* NULL: it has removed itself */
         watch->due = ht_os_now() + watch->period;
     keeper->running = NULL;
@@ -169,12 +200,12 @@ static void ha_keeper_serve(struct ha_keeper *keeper, struct ha_request *request
     keeper->first = request->next;
     if (keeper->first == NULL)
         keeper->last = &keeper->first;
-    pthread_mutex_unlock(&keeper->lock);
+    ha_keeper_leave(keeper);
     if (request->arena != NULL)
         request->block = ha_keeper_heaps(keeper, request) ? keeper : NULL;
     else
         request->block = ha_keeper_malloc(keeper, request->node, request->bytes);
-    pthread_mutex_lock(&keeper->lock);
+    ha_keeper_return(keeper);
     request->done = true;
     pthread_cond_signal(&request->answered);
 }
@@ -188,15 +219,17 @@ static void *ha_keeper_main(void *data)
 
     pthread_mutex_lock(&keeper->lock);
     keeper->self = pthread_self();
-    keeper->started = true;
+    __atomic_store_n(&keeper->started, true, __ATOMIC_RELEASE);
     pthread_cond_broadcast(&keeper->called);
     for (;;) {
         given = keeper->given;
-        if (given != NULL) {
+        if (keeper->paused) {
+            ha_keeper_sleep(keeper, 0);
+        } else if (given != NULL) {
             keeper->given = NULL;
-            pthread_mutex_unlock(&keeper->lock);
+            ha_keeper_leave(keeper);
             ha_keeper_free(keeper, given);
-            pthread_mutex_lock(&keeper->lock);
+            ha_keeper_return(keeper);
         } else if (keeper->first != NULL) {
             ha_keeper_serve(keeper, keeper->first);
         } else if ((watch = ha_keeper_due(keeper, &next)) != NULL) {
@@ -230,7 +263,7 @@ static void ha_keeper_destroy(struct ha_keeper *keeper)
     ht_os_free(keeper);
 }
 
-static void ha_keeper_init(struct ha_keeper *keeper, const struct ha_windows *windows)
+static void ha_keeper_conditions(struct ha_keeper *keeper)
 {
     pthread_condattr_t monotonic;
 
@@ -239,15 +272,37 @@ static void ha_keeper_init(struct ha_keeper *keeper, const struct ha_windows *wi
     pthread_cond_init(&keeper->work, &monotonic);
     pthread_condattr_destroy(&monotonic);
     pthread_cond_init(&keeper->called, NULL);
+}
+
+static void ha_keeper_init(struct ha_keeper *keeper, const struct ha_windows *windows)
+{
+    ha_keeper_conditions(keeper);
     pthread_mutex_init(&keeper->lock, NULL);
     keeper->last = &keeper->first;
     keeper->windows = windows;
 }
 
+/* Start the thread if there is none, and wait until it runs. Lock held. 0 or an errno. */
+static int ha_keeper_revive(struct ha_keeper *keeper)
+{
+    pthread_t thread;
+    int error = 0;
+
+    if (!keeper->alive) {
+        error = ht_os_thread(&thread, "hearth-arena", ha_keeper_main, keeper, NULL, 0);
+        if (error != 0)
+            return error;
+        pthread_detach(thread);
+        keeper->alive = true;
+    }
+    while (!keeper->started)
+        pthread_cond_wait(&keeper->called, &keeper->lock);
+    return 0;
+}
+
 hearth_status ha_keeper_start(struct ha_keeper **out, const struct ha_windows *windows)
 {
     struct ha_keeper *keeper = ht_os_alloc(sizeof(*keeper));
-    pthread_t thread;
     int error;
 
     if (keeper == NULL)
@@ -258,30 +313,30 @@ hearth_status ha_keeper_start(struct ha_keeper **out, const struct ha_windows *w
         ha_keeper_destroy(keeper);
         return ht_fail(HEARTH_ENOMEM, "no memory for the arena keeper's tables");
     }
-    error = ht_os_thread(&thread, "hearth-arena", ha_keeper_main, keeper, NULL, 0);
+    pthread_mutex_lock(&keeper->lock);
+    error = ha_keeper_revive(keeper);
+    pthread_mutex_unlock(&keeper->lock);
     if (error != 0) {
         ha_keeper_destroy(keeper);
         return ht_fail(HEARTH_ESYSTEM, "cannot start the arena keeper thread (errno %d)", error);
     }
-    pthread_detach(thread);
-    pthread_mutex_lock(&keeper->lock);
-    while (!keeper->started)
-        pthread_cond_wait(&keeper->called, &keeper->lock);
-    pthread_mutex_unlock(&keeper->lock);
     *out = keeper;
     return HEARTH_OK;
 }
 
-/* Queue a request and wait for its answer. */
+/* Queue a request and wait for its answer. Without a thread (that of a forked child does not start) the
+ * answer is no. */
 static void ha_keeper_ask(struct ha_keeper *keeper, struct ha_request *request)
 {
     pthread_cond_init(&request->answered, NULL);
     pthread_mutex_lock(&keeper->lock);
-    *keeper->last = request;
-    keeper->last = &request->next;
-    pthread_cond_signal(&keeper->work);
-    while (!request->done)
-        pthread_cond_wait(&request->answered, &keeper->lock);
+    if (ha_keeper_revive(keeper) == 0) {
+        *keeper->last = request;
+        keeper->last = &request->next;
+        pthread_cond_signal(&keeper->work);
+        while (!request->done)
+            pthread_cond_wait(&request->answered, &keeper->lock);
+    }
     pthread_mutex_unlock(&keeper->lock);
     pthread_cond_destroy(&request->answered);
 }
@@ -299,7 +354,8 @@ hearth_status ha_keeper_open(struct ha_keeper *keeper, const mi_arena_id_t *aren
 
 bool ha_keeper_here(const struct ha_keeper *keeper)
 {
-    return pthread_equal(keeper->self, pthread_self());
+    return __atomic_load_n(&keeper->started, __ATOMIC_ACQUIRE) &&
+           pthread_equal(keeper->self, pthread_self());
 }
 
 /* A callback may ask for memory: then what was given back is freed first here, as the loop would. */
@@ -322,6 +378,21 @@ void *ha_keeper_reserve(struct ha_keeper *keeper, int node, size_t bytes)
     if (request.block == NULL)
         errno = ENOMEM;
     return request.block;
+}
+
+uint32_t ha_keeper_generation(const struct ha_keeper *keeper)
+{
+    return keeper->generation;
+}
+
+void ha_keeper_wake(struct ha_keeper *keeper)
+{
+    if (__atomic_load_n(&keeper->started, __ATOMIC_ACQUIRE))
+        return;
+    pthread_mutex_lock(&keeper->lock);
+    if (keeper->watches != NULL)
+        (void)ha_keeper_revive(keeper); /* if not, the next one tries again */
+    pthread_mutex_unlock(&keeper->lock);
 }
 
 void ha_keeper_release(struct ha_keeper *keeper, struct ha_reservation *reservation)
@@ -401,4 +472,40 @@ void ha_keeper_unwatch(struct ha_windows *windows, void (*fn)(void *), void *dat
     }
     pthread_mutex_unlock(&keeper->lock);
     ht_os_free(watch);
+}
+
+/* --- forks -------------------------------------------------------------------------------------- */
+
+void ha_keeper_pause(struct ha_keeper *keeper)
+{
+    pthread_mutex_lock(&keeper->lock);
+    keeper->paused = true;
+    while (keeper->busy)
+        pthread_cond_wait(&keeper->called, &keeper->lock);
+    pthread_mutex_unlock(&keeper->lock);
+}
+
+void ha_keeper_hold(struct ha_keeper *keeper)
+{
+    pthread_mutex_lock(&keeper->lock);
+}
+
+void ha_keeper_resume(struct ha_keeper *keeper)
+{
+    keeper->paused = false;
+    pthread_cond_signal(&keeper->work);
+    pthread_mutex_unlock(&keeper->lock);
+}
+
+/* Requests lie on the stacks of threads that are gone; conditions know of their waiting. */
+void ha_keeper_forked(struct ha_keeper *keeper)
+{
+    ha_keeper_conditions(keeper);
+    keeper->first = NULL;
+    keeper->last = &keeper->first;
+    keeper->running = NULL;
+    keeper->paused = keeper->alive = keeper->started = false;
+    keeper->generation++;
+    memset(keeper->heap, 0, sizeof(keeper->heap));
+    pthread_mutex_unlock(&keeper->lock);
 }

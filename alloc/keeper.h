@@ -20,6 +20,7 @@ struct ha_reservation {
     void *block;                 /* as ha_keeper_reserve returned it              */
     size_t bytes;                /* as it was asked                               */
     int node;                    /* of which window                               */
+    uint32_t generation;         /* ha_keeper_generation when it was reserved      */
     struct ha_reservation *next; /* the keeper's list                             */
 };
 
@@ -36,6 +37,18 @@ void *ha_keeper_reserve(struct ha_keeper *keeper, int node, size_t bytes);
 void ha_keeper_release(struct ha_keeper *keeper, struct ha_reservation *reservation);
 /* True on the keeper thread, that is inside a callback. */
 bool ha_keeper_here(const struct ha_keeper *keeper);
+/* Forks that led from the keeper's making to this process. Constant but for the child of a fork. */
+uint32_t ha_keeper_generation(const struct ha_keeper *keeper);
+/* In a child of fork() the keeper's thread starts when somebody needs it: somebody may, for memory to age. */
+void ha_keeper_wake(struct ha_keeper *keeper);
+
+/* Forks (alloc/fork.c). Pause: returns when the thread does nothing, and it begins nothing more; then hold:
+ * takes the lock. Then resume in the parent, forked in the child; both give the lock back. */
+void ha_keeper_pause(struct ha_keeper *keeper);
+void ha_keeper_hold(struct ha_keeper *keeper);
+void ha_keeper_resume(struct ha_keeper *keeper);
+void ha_keeper_forked(struct ha_keeper *keeper);
+
 /* Times the thread has woken up: for the tests that it sleeps. */
 uint64_t ha_keeper_wakeups(struct ha_keeper *keeper);
 

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "alloc/window_state.h"
 #include "topology/error.h"
 #include "topology/os.h"
 
@@ -200,6 +201,24 @@ void ha_space_release(struct ha_space *space)
 {
     for (int n = space->nodes; n-- > 0;)
         pthread_mutex_unlock(&space->pool[n]->ageing);
+    if (space->keep_ms != 0)
+        ha_keeper_wake(space->windows->state->keeper);
+}
+
+void ha_space_lock(struct ha_space *space)
+{
+    for (int n = 0; n < space->nodes; n++) {
+        pthread_mutex_lock(&space->pool[n]->ageing);
+        pthread_mutex_lock(&space->pool[n]->lock);
+    }
+}
+
+void ha_space_unlock(struct ha_space *space)
+{
+    for (int n = space->nodes; n-- > 0;) {
+        pthread_mutex_unlock(&space->pool[n]->lock);
+        pthread_mutex_unlock(&space->pool[n]->ageing);
+    }
 }
 
 /* A large object: the address may lie in a tail block or in a further chunk of the span. As with small

@@ -61,6 +61,10 @@ size_t ha_space_partial_bytes(const struct ha_space *space);
 void ha_space_hold(struct ha_space *space);
 void ha_space_release(struct ha_space *space);
 
+/* Take every lock of every pool while the process forks; and let go of them. */
+void ha_space_lock(struct ha_space *space);
+void ha_space_unlock(struct ha_space *space);
+
 /* Monotonic milliseconds, as stamped on free blocks. */
 uint32_t ha_space_clock(void);
 

@@ -282,6 +282,17 @@ static hearth_status ha_table_get(struct ha_window_state **out, const struct ha_
     return status;
 }
 
+struct ha_window_state *ha_table_hold(void)
+{
+    pthread_mutex_lock(&ha_table_lock);
+    return ha_table;
+}
+
+void ha_table_release(void)
+{
+    pthread_mutex_unlock(&ha_table_lock);
+}
+
 hearth_status ha_windows_open(struct ha_windows **out, const struct hearth_topology *topology,
                               const struct hearth_options *options, const char *overcommit)
 {

@@ -91,6 +91,10 @@ struct ha_window_state {
     struct ha_window_node node[HT_MAX_NODES];
 };
 
+/* Take the table lock; the first set of the table, NULL: there is none. And let go of it. */
+struct ha_window_state *ha_table_hold(void);
+void ha_table_release(void);
+
 /* ha_windows_get with the file that tells the overcommit mode; tests pass their own. */
 hearth_status ha_windows_open(struct ha_windows **out, const struct hearth_topology *topology,
                               const struct hearth_options *options, const char *overcommit);
@@ -108,6 +112,8 @@ void ha_discard(void *address, size_t bytes);
 /* Get more chunks for the node from the keeper. Called and returns with the set lock held, but lets
  * go of it. False: there are no more to get (though some may have been given back meanwhile). */
 bool ha_chunk_refill(struct ha_window_state *state, int node);
+/* Put a slot into its node's free list; its memory is zero and not resident. Set lock held. */
+void ha_chunk_push(struct ha_window_state *state, int node, size_t slot);
 /* Pop a free single chunk for `owner`, NULL if none. Set lock held. */
 void *ha_chunk_pop(struct ha_window_state *state, int node, void *owner);
 

@@ -7,6 +7,13 @@
 #include "topology/error.h"
 #include "topology/os.h"
 
+static __thread bool hg_helping; /* this thread is inside a phase */
+
+bool hg_crew_here(void)
+{
+    return hg_helping;
+}
+
 /* Wait for a phase that this member has not been in; false: quit. */
 static bool hg_crew_enter(struct hg_crew *crew, uint64_t *seen, hg_phase_fn **fn, void **data)
 {
@@ -38,7 +45,9 @@ static void *hg_crew_main(void *argument)
     hg_phase_fn *fn;
     void *data;
     while (hg_crew_enter(crew, &seen, &fn, &data)) {
+        hg_helping = true;
         fn(data, member->number);
+        hg_helping = false;
         pthread_mutex_lock(&crew->lock);
         if (--crew->inside == 0)
             pthread_cond_signal(&crew->left);
@@ -137,4 +146,13 @@ int hg_crew_close(struct hg_crew *crew)
     int joined = crew->joined;
     pthread_mutex_unlock(&crew->lock);
     return joined;
+}
+
+void hg_crew_forked(struct hg_crew *crew)
+{
+    pthread_cond_init(&crew->left, NULL);
+    crew->fn = NULL;
+    crew->inside = crew->joined = crew->wanted = crew->started = 0;
+    for (int i = 0; i < HG_CREW_MAX; i++)
+        crew->member[i].started = false;
 }

@@ -54,6 +54,11 @@ void hg_crew_call(struct hg_crew *crew, int helpers);
 /* No more may join; wait for those inside. Returns how many had joined. */
 int hg_crew_close(struct hg_crew *crew);
 
+/* Is the calling thread a helper of any crew, inside a phase? */
+bool hg_crew_here(void);
+/* In the child of a fork, the lock held and no phase open: the helpers are gone, others start when needed. */
+void hg_crew_forked(struct hg_crew *crew);
+
 /* Node of worker `number` (0 has none: where it runs). */
 static inline int hg_crew_node(const struct hg_crew *crew, int number)
 {

@@ -9,6 +9,7 @@
 
 #include "gc/afterlife.h"
 #include "gc/crew.h"
+#include "gc/fork.h"
 #include "gc/trace.h"
 #include "topology/error.h"
 #include "topology/os.h"
@@ -98,11 +99,14 @@ hearth_status hearth_heap_create(hearth_heap **out, const hearth_options *option
     hearth_status status = hg_heap_options(&heap->options, options);
     if (status == HEARTH_OK)
         status = hg_heap_parts(heap);
+    if (status == HEARTH_OK) {
+        hg_pacing_init(heap);
+        status = hg_heaps_join(heap);
+    }
     if (status != HEARTH_OK) {
         hg_heap_free(heap);
         return status;
     }
-    hg_pacing_init(heap);
     *out = heap;
     return HEARTH_OK;
 }
@@ -114,9 +118,7 @@ hearth_status hearth_heap_destroy(hearth_heap *heap)
     if (hg_in_callback(heap))
         return ht_fail(HEARTH_ESTATE, "hearth_heap_destroy: called from a callback of heap %p",
                        (void *)heap);
-    pthread_mutex_lock(&heap->lock);
-    int mutators = heap->mutator_count;
-    pthread_mutex_unlock(&heap->lock);
+    int mutators = hg_heaps_leave(heap);
     if (mutators != 0)
         return ht_fail(HEARTH_ESTATE, "hearth_heap_destroy: %d mutators are still attached",
                        mutators);

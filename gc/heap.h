@@ -73,7 +73,10 @@ struct hearth_heap {
     uint64_t collections;  /* started so far (atomic)                                 */
     hearth_status corrupt; /* first failure of option verify                          */
     char corrupt_why[256];
-    void *data; /* the embedder's                                          */
+    void *data;                        /* the embedder's                                          */
+    struct hearth_heap *older, *newer; /* the process's heaps (gc/fork.c)                  */
+    int pins;                          /* threads about to stop it for a fork              */
+    bool forking;                      /* it is stopped for a fork                         */
 };
 
 /* Park until the running collection is over; heap->lock is held. */
@@ -95,6 +98,12 @@ void hg_take_back_others(void);
 /* Collect, or wait for the collection another thread has begun; true if this thread collected. */
 bool hg_collect(struct hg_mutator *mutator, hearth_gc_kind kind, bool all_old,
                 hearth_gc_reason reason);
+
+/* Calling thread: a callback of the collector, of any heap? */
+bool hg_in_any_callback(void);
+/* The world stands and heap->lock is held, in the child of a fork: drop the mutators of all other threads;
+ * what they allocated and remembered stays. */
+void hg_mutators_forked(hearth_heap *heap);
 
 /* Pacing. */
 void hg_pacing_init(hearth_heap *heap);
@@ -123,8 +132,6 @@ void hg_walk_allocated(hearth_heap *heap, void (*fn)(void *data, uintptr_t objec
 /* Registers and stack of a conservative mutator: every word that points into an object. */
 void hg_stack_scan(hearth_heap *heap, struct hg_mutator *mutator,
                    void (*found)(void *data, uintptr_t object), void *data);
-/* Bounds of the calling thread's stack: its highest address, NULL if unknown. */
-char *hg_stack_base(void);
 void hg_scan_words(hearth_heap *heap, const char *low, const char *high,
                    void (*found)(void *data, uintptr_t object), void *data);
 

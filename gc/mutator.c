@@ -6,9 +6,11 @@
 #define _GNU_SOURCE
 #include "gc/mutator.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "alloc/meta.h"
+#include "gc/crew.h"
 #include "gc/heap.h"
 #include "topology/error.h"
 #include "topology/os.h"
@@ -21,9 +23,7 @@ _Static_assert(offsetof(struct hearth_mutator, heap) == 24, "ABI");
 _Static_assert(offsetof(struct hearth_mutator, run) == 64, "ABI");
 
 static __thread struct hg_mutator *hg_mine; /* the thread's mutators, one a heap */
-static pthread_key_t hg_exit_key;
-static pthread_once_t hg_exit_once = PTHREAD_ONCE_INIT;
-static int hg_exit_error;
+static uint64_t hg_exit_key;                /* the key plus one, 0: none yet (atomic)   */
 
 static void hg_release(struct hg_mutator *m);
 
@@ -69,9 +69,19 @@ static void hg_thread_exit(void *unused)
     }
 }
 
-static void hg_make_key(void)
+/* No lock: another thread might hold it when the process forks. */
+static bool hg_make_key(void)
 {
-    hg_exit_error = pthread_key_create(&hg_exit_key, hg_thread_exit);
+    uint64_t none = 0;
+    pthread_key_t key;
+    if (__atomic_load_n(&hg_exit_key, __ATOMIC_ACQUIRE) != 0)
+        return true;
+    if (!ht_os_thread_key(&key, hg_thread_exit))
+        return false;
+    if (!__atomic_compare_exchange_n(&hg_exit_key, &none, (uint64_t)key + 1, false,
+                                     __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        pthread_key_delete(key); /* another thread was quicker */
+    return true;
 }
 
 hearth_status hg_mutator_own(hearth_mutator *mutator, const char *call)
@@ -105,6 +115,14 @@ bool hg_in_callback(hearth_heap *heap)
            __atomic_load_n(&heap->collecting, __ATOMIC_RELAXED);
 }
 
+bool hg_in_any_callback(void)
+{
+    for (struct hg_mutator *m = hg_mine; m != NULL; m = m->thread_next)
+        if (!hg_is_native(m) && __atomic_load_n(&m->public.heap->collecting, __ATOMIC_RELAXED))
+            return true;
+    return hg_crew_here();
+}
+
 void hg_wait(pthread_cond_t *condition, pthread_mutex_t *lock)
 {
     int before;
@@ -135,9 +153,8 @@ static hearth_status hg_attach_arguments(hearth_heap *heap, const hearth_attach_
                        options->node, heap->topology->nodes - 1);
     if (hearth_current(heap) != NULL)
         return ht_fail(HEARTH_ESTATE, "the thread is attached to heap %p already", (void *)heap);
-    pthread_once(&hg_exit_once, hg_make_key);
-    if (hg_exit_error != 0)
-        return ht_fail(HEARTH_ESYSTEM, "pthread_key_create: %s", strerror(hg_exit_error));
+    if (!hg_make_key())
+        return ht_fail(HEARTH_ESYSTEM, "pthread_key_create: %s", strerror(errno));
     return HEARTH_OK;
 }
 
@@ -178,7 +195,7 @@ static void hg_mutator_fill(struct hg_mutator *m, hearth_heap *heap,
     if (m->conservative) {
         m->stack_high = options != NULL && options->stack_base != NULL
                             ? (char *)(uintptr_t)options->stack_base
-                            : hg_stack_base();
+                            : ht_os_stack_base();
         m->stack_low = m->stack_high;
     }
 }
@@ -196,7 +213,8 @@ hearth_status hearth_attach(hearth_heap *heap, const hearth_attach_options *opti
         return ht_fail(HEARTH_ENOMEM, "no memory for a mutator on node %d", home);
     m->home = home;
     hg_mutator_fill(m, heap, options);
-    if ((m->conservative && m->stack_high == NULL) || pthread_setspecific(hg_exit_key, m) != 0) {
+    if ((m->conservative && m->stack_high == NULL) ||
+        !ht_os_thread_set((pthread_key_t)(hg_exit_key - 1), m)) {
         hg_meta_back(heap->space.windows, m, sizeof *m);
         return ht_fail(HEARTH_ESYSTEM,
                        "the bounds of the thread's stack are unknown, or no memory");
@@ -245,6 +263,7 @@ static void hg_unlist(hearth_heap *heap, struct hg_mutator *m)
     heap->stats.unswept_bytes += bytes;
     pthread_mutex_unlock(&heap->stats.lock);
     hg_remember_move(&heap->orphans, &m->remembered);
+    hg_cells_gather(heap, m);
     if (m->prev != NULL)
         m->prev->next = m->next;
     else
@@ -253,6 +272,26 @@ static void hg_unlist(hearth_heap *heap, struct hg_mutator *m)
         m->next->prev = m->prev;
     __atomic_store_n(&heap->mutator_count, heap->mutator_count - 1, __ATOMIC_RELAXED);
     hg_pacing_scale(heap);
+}
+
+/* Its memory, when no list has it any more. */
+static void hg_mutator_free(struct ha_windows *windows, struct hg_mutator *m)
+{
+    hg_handles_free(m);
+    for (int n = 0; n < HT_MAX_NODES; n++)
+        hg_meta_back(windows, m->remote[n], sizeof *m->remote[n]);
+    hg_meta_back(windows, m, sizeof *m);
+}
+
+void hg_mutators_forked(hearth_heap *heap)
+{
+    for (struct hg_mutator *m = heap->mutators, *next; m != NULL; m = next) {
+        next = m->next;
+        if (pthread_equal(m->thread, pthread_self()))
+            continue;
+        hg_unlist(heap, m);
+        hg_mutator_free(heap->space.windows, m);
+    }
 }
 
 /* As soon as the lock is released without this mutator in the list, another thread may destroy the
@@ -271,10 +310,7 @@ static void hg_release(struct hg_mutator *m)
     while (*link != m)
         link = &(*link)->thread_next;
     *link = m->thread_next;
-    hg_handles_free(m);
-    for (int n = 0; n < HT_MAX_NODES; n++)
-        hg_meta_back(windows, m->remote[n], sizeof *m->remote[n]);
-    hg_meta_back(windows, m, sizeof *m);
+    hg_mutator_free(windows, m);
     hg_take_back_others();
 }
 

@@ -9,6 +9,7 @@
 #include <ucontext.h>
 
 #include "alloc/hole.h"
+#include "gc/cell.h"
 #include "gc/remember.h"
 #include "hearth/heap.h"
 
@@ -35,6 +36,7 @@ struct hg_mutator {
     struct ha_allocator allocator;
     struct hg_remote *remote[HT_MAX_NODES]; /* by node; NULL: never asked for                   */
     struct hg_remembered remembered;
+    struct hg_remembered cells[HG_CELLS_GROUPS]; /* made since the last collection: cell.h     */
     struct hg_handles *handles; /* newest page                                            */
     struct hg_handles *spare;   /* one emptied page kept                                  */
     size_t scopes;              /* open                                                   */

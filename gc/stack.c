@@ -5,8 +5,6 @@
 #define _GNU_SOURCE
 #include "gc/heap.h"
 
-#include <pthread.h>
-
 /* A word of the stack may never have been written; valgrind is told that it is looked at on purpose. */
 #if defined(HEARTH_DEBUG) && __has_include(<valgrind/memcheck.h>)
 #include <valgrind/memcheck.h>
@@ -14,18 +12,6 @@
 #else
 #define HG_DEFINED(word) ((void)0)
 #endif
-
-char *hg_stack_base(void)
-{
-    pthread_attr_t attributes;
-    void *low;
-    size_t size;
-    if (pthread_getattr_np(pthread_self(), &attributes) != 0)
-        return NULL;
-    int error = pthread_attr_getstack(&attributes, &low, &size);
-    pthread_attr_destroy(&attributes);
-    return error == 0 ? (char *)low + size : NULL;
-}
 
 /* Reads dead and red-zoned words on purpose: no instrumentation, and plain reads. */
 __attribute__((noinline, no_sanitize("address", "thread", "undefined"))) void

@@ -8,6 +8,7 @@
 
 #include "gc/card.h"
 #include "gc/crew.h"
+#include "gc/ephemeron.h"
 #include "gc/slots.h"
 #include "gc/trace_work.h"
 
@@ -52,7 +53,9 @@ static __attribute__((noinline)) void hg_trace_callback(struct hg_worker *w, uin
 {
     size_t size = hg_object_size(object, header, type);
     w->promote = promote;
-    if (type->tier == HG_TIER_MODEL) {
+    if (type->tier == HG_TIER_EPHEMERON) {
+        hg_ephemeron_trace(w, object);
+    } else if (type->tier == HG_TIER_MODEL) {
         if (w->model->size_of != NULL)
             size = w->model->size_of((void *)object);
         w->model->trace((void *)object, size, &w->visitor);
@@ -103,9 +106,10 @@ HG_HOT void hg_trace_slots(struct hg_worker *w, uintptr_t object, uint64_t heade
     }
 }
 
-/* Mark; false: nothing new. *promote is set if the object is old now. */
+/* Mark; false: nothing new. *promote is set if the object is old now. While keys are watched the order of
+ * marks, and of what is looked at after them, must be one for all workers: see ephemeron.c. */
 HG_HOT bool hg_mark(struct hg_worker *w, uintptr_t object, uintptr_t *promote, uint8_t *was,
-                    const bool parallel)
+                    const bool parallel, const bool watch)
 {
     uint8_t *meta = ha_meta_of(object);
     const uint8_t *next = w->trace->next + (*promote ? HG_BYTES : 0);
@@ -113,7 +117,8 @@ HG_HOT bool hg_mark(struct hg_worker *w, uintptr_t object, uintptr_t *promote, u
     if (to == byte)
         return false;
     if (parallel) {
-        while (!__atomic_compare_exchange_n(meta, &byte, to, false, __ATOMIC_RELAXED,
+        while (!__atomic_compare_exchange_n(meta, &byte, to, false,
+                                            watch ? __ATOMIC_SEQ_CST : __ATOMIC_RELAXED,
                                             __ATOMIC_RELAXED)) {
             to = next[byte & (HG_BYTES - 1)];
             if (to == byte)
@@ -142,12 +147,14 @@ static __attribute__((noinline)) bool hg_mark_large(struct hg_worker *w, uintptr
 
 /* Mark and say whether the object has slots to trace. */
 HG_HOT bool hg_visit_mark(struct hg_worker *w, uintptr_t object, uintptr_t *promote,
-                          const bool parallel)
+                          const bool parallel, const bool watch)
 {
     uint8_t was;
-    if (!hg_mark(w, object, promote, &was, parallel))
+    if (!hg_mark(w, object, promote, &was, parallel, watch))
         return false;
     struct ha_block *block = ha_block_of(object);
+    if (watch && __atomic_load_n(&block->keys, __ATOMIC_SEQ_CST))
+        hg_ephemeron_key(w, object);
     if (__builtin_expect(!__atomic_load_n(&block->touched, __ATOMIC_RELAXED), 0))
         __atomic_store_n(&block->touched, 1, __ATOMIC_RELAXED);
     if (__builtin_expect(block->state == HA_LARGE, 0) && !hg_mark_large(w, object, promote))
@@ -199,7 +206,8 @@ HG_HOT bool hg_ring_fill(struct hg_worker *w, uintptr_t *ring, unsigned *tail, u
 }
 
 /* Trace until the stack is empty, or (true) until it is time to go on in another way. */
-HG_HOT bool hg_drain(struct hg_worker *w, const bool full, const bool routed, const bool parallel)
+HG_HOT bool hg_drain(struct hg_worker *w, const bool full, const bool routed, const bool parallel,
+                     const bool watch)
 {
     uintptr_t first[HG_RING], second[HG_RING];
     unsigned head1 = 0, tail1 = 0, head2 = 0, tail2 = 0;
@@ -209,7 +217,7 @@ HG_HOT bool hg_drain(struct hg_worker *w, const bool full, const bool routed, co
         if (__builtin_expect(hg_ring_fill(w, first, &tail1, head1, depth, full), 1)) {
             uintptr_t entry = first[head1++ % HG_RING];
             uintptr_t object = entry & ~(uintptr_t)HG_TAGS, promote = entry & HG_TAG_PROMOTE;
-            if (hg_visit_mark(w, object, &promote, parallel)) {
+            if (hg_visit_mark(w, object, &promote, parallel, watch)) {
                 if (full) {
                     __builtin_prefetch((void *)(object - HEARTH_HEADER), 0, 3);
                     if (tail2 - head2 == depth) {
@@ -248,7 +256,7 @@ HG_HOT bool hg_drain(struct hg_worker *w, const bool full, const bool routed, co
 #define HG_DRAIN(name, full, routed, parallel)                                                     \
     static __attribute__((noinline)) bool name(struct hg_worker *w)                                \
     {                                                                                              \
-        return hg_drain(w, full, routed, parallel);                                                \
+        return hg_drain(w, full, routed, parallel, false);                                         \
     }
 HG_DRAIN(hg_drain_minor, false, false, false)
 HG_DRAIN(hg_drain_minor_parallel, false, false, true)
@@ -259,11 +267,22 @@ HG_DRAIN(hg_drain_full_parallel, true, false, true)
 HG_DRAIN(hg_drain_full_routed, true, true, false)
 HG_DRAIN(hg_drain_full_both, true, true, true)
 
+/* After the closure, while ephemerons wait for their keys: less is left to trace, and fewer instances do. */
+static __attribute__((noinline)) bool hg_drain_watch(struct hg_worker *w)
+{
+    return hg_drain(w, w->trace->full, w->routed, w->parallel, true);
+}
+
 void hg_trace_drain(struct hg_worker *w)
 {
     static bool (*const loop[8])(struct hg_worker *) = {
         hg_drain_minor, hg_drain_minor_parallel, hg_drain_minor_routed, hg_drain_minor_both,
         hg_drain_full,  hg_drain_full_parallel,  hg_drain_full_routed,  hg_drain_full_both};
+    if (w->trace->watch) {
+        while (hg_drain_watch(w) && !w->returns)
+            ;
+        return;
+    }
     while (loop[w->trace->full * 4 + w->routed * 2 + w->parallel](w) && !w->returns)
         ;
 }

@@ -82,6 +82,7 @@ struct hg_trace {
     bool lost;         /* a reference was dropped for want of memory (atomic)       */
     uint64_t survived; /* bytes of young objects marked by all workers                         */
     int depth;         /* of the prefetch ring                                      */
+    bool watch;        /* newly marked objects may be keys of ephemerons            */
 };
 
 hearth_status hg_trace_create(struct hg_trace **out, hearth_heap *heap);
@@ -106,7 +107,8 @@ static inline bool hg_reached(const hearth_heap *heap, uintptr_t object)
     return mark == heap->marks.gen1 || mark == heap->marks.old;
 }
 
-/* Visit every slot of one object through a visitor: for the verifier and the interface. */
+/* Visit every slot of one object through a visitor: for the verifier and the interface. Weak slots are not
+ * visited; the value of an ephemeron is, unless its key has died. */
 void hg_visit_object(hearth_heap *heap, uintptr_t object, hearth_visitor *visitor);
 
 #endif

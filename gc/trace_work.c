@@ -463,6 +463,7 @@ struct hg_worker *hg_trace_begin(struct hg_trace *trace, bool full, int node, hg
     trace->full = full;
     trace->survived = 0;
     trace->lost = false;
+    trace->watch = false;
     trace->roots = roots;
     for (int i = 1; i < HG_WORKERS_MAX; i++)
         if (trace->worker[i] != NULL)

@@ -142,9 +142,9 @@ static hearth_type hg_type_handle(const struct hg_type *row, uint32_t index)
     return handle | ha_class_cell(ha_class_of(row->fixed)) / HEARTH_GRANULE << 16;
 }
 
-/* Write the next row and publish it; types->lock is held. */
-static hearth_status hg_type_add(struct hg_types *types, const hearth_type_info *info, bool model,
-                                 hearth_type *out)
+/* Write the next row and publish it; types->lock is held. `tier` is the description's own if NONE. */
+static hearth_status hg_type_add(struct hg_types *types, const hearth_type_info *info,
+                                 enum hg_tier tier, uint8_t cell, hearth_type *out)
 {
     uint32_t index = types->count;
     if (index == HG_TYPES_MAX)
@@ -154,10 +154,13 @@ static hearth_status hg_type_add(struct hg_types *types, const hearth_type_info 
     hearth_status status = hg_type_fill(row, info);
     if (status != HEARTH_OK)
         return status;
-    if (model)
-        row->tier = HG_TIER_MODEL;
+    if (tier != HG_TIER_NONE) {
+        row->tier = (uint8_t)tier;
+        row->leaf = false;
+    }
+    row->cell = cell;
     row->handle = hg_type_handle(row, index);
-    bool plain = row->element != 0 && !row->cards && !model;
+    bool plain = row->element != 0 && !row->cards && tier != HG_TIER_MODEL;
     types->shapes[index].fixed = plain ? row->fixed : UINT32_MAX;
     types->shapes[index].element = row->element;
     __atomic_store_n(&types->count, index + 1, __ATOMIC_RELEASE);
@@ -180,8 +183,18 @@ hearth_status hearth_type_register(hearth_heap *heap, const hearth_type_info *in
     if (status != HEARTH_OK)
         return status;
     pthread_mutex_lock(&heap->types.lock);
-    status = hg_type_add(&heap->types, info, false, out);
+    status = hg_type_add(&heap->types, info, HG_TIER_NONE, 0, out);
     pthread_mutex_unlock(&heap->types.lock);
+    return status;
+}
+
+hearth_status hg_type_builtin(struct hg_types *types, const hearth_type_info *info, uint8_t cell,
+                              bool ephemeron, hearth_type *out)
+{
+    pthread_mutex_lock(&types->lock);
+    hearth_status status =
+        hg_type_add(types, info, ephemeron ? HG_TIER_EPHEMERON : HG_TIER_NONE, cell, out);
+    pthread_mutex_unlock(&types->lock);
     return status;
 }
 
@@ -262,7 +275,7 @@ hearth_status hearth_set_object_model(hearth_heap *heap, const hearth_object_mod
                          types->model_type);
     } else {
         types->model = *model; /* before anyone can have the type */
-        status = hg_type_add(types, &info, true, out);
+        status = hg_type_add(types, &info, HG_TIER_MODEL, 0, out);
         if (status == HEARTH_OK)
             types->model_type = *out;
     }

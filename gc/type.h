@@ -12,7 +12,14 @@
 
 enum { HG_TYPES_MAX = 32768, HG_NAME_MAX = 64 };
 
-enum hg_tier { HG_TIER_NONE, HG_TIER_BITMAP, HG_TIER_OFFSETS, HG_TIER_CALLBACK, HG_TIER_MODEL };
+enum hg_tier {
+    HG_TIER_NONE,
+    HG_TIER_BITMAP,
+    HG_TIER_OFFSETS,
+    HG_TIER_CALLBACK,
+    HG_TIER_MODEL,
+    HG_TIER_EPHEMERON /* of the library: see gc/ephemeron.c */
+};
 
 struct hg_type {
     uint64_t bitmap;         /* references in the fixed part                             */
@@ -22,12 +29,12 @@ struct hg_type {
     uint8_t tier;            /* enum hg_tier                                             */
     uint8_t leaf;            /* no references                                            */
     uint8_t cards;           /* remembers by card whatever its size                      */
-    uint8_t pad;
-    uint32_t offset_count;  /* OFFSETS: how many                                        */
-    uint32_t *offsets;      /* OFFSETS: byte offsets of references                      */
-    hearth_trace_fn *trace; /* CALLBACK                                                 */
-    char *name;             /* owned                                                    */
-    hearth_type handle;     /* 0: not registered                                        */
+    uint8_t cell;            /* enum hg_cell_kind of the library's own types             */
+    uint32_t offset_count;   /* OFFSETS: how many                                        */
+    uint32_t *offsets;       /* OFFSETS: byte offsets of references                      */
+    hearth_trace_fn *trace;  /* CALLBACK                                                 */
+    char *name;              /* owned                                                    */
+    hearth_type handle;      /* 0: not registered                                        */
 };
 
 struct hg_types {
@@ -57,6 +64,10 @@ const struct hg_type *hg_type_find(const struct hg_types *types, hearth_type typ
 
 /* Bytes of an object of `count` elements; 0 on overflow. */
 size_t hg_type_size(const struct hg_type *type, size_t count);
+
+/* Register a type of the library: `cell` is its enum hg_cell_kind; ephemerons get their tier. */
+hearth_status hg_type_builtin(struct hg_types *types, const hearth_type_info *info, uint8_t cell,
+                              bool ephemeron, hearth_type *out);
 
 bool hg_types_check(const struct hg_types *types);
 

@@ -7,6 +7,8 @@
  *   - the OLD flag agrees with the mark; an object is listed once in a remembered set if its header says
  *     so, else not at all, and then none of its cards is dirty; after a collection no set lists anything;
  *   - frames, handles, global roots and what providers show hold NULL, foreign addresses or objects;
+ *   - weak slots hold NULL, foreign addresses or (after a collection: marked) objects, and their cells are
+ *     registered (cell_check.c);
  *   - each block lies on its pool's node. Lock: heap->lock is held. */
 #include <stdio.h>
 #include <string.h>
@@ -223,7 +225,8 @@ hearth_status hg_verify_heap(hearth_heap *heap, bool before)
         status = hg_verify_roots(heap);
     if (status != HEARTH_OK)
         return status;
-    return hg_verify_objects(heap, before);
+    status = hg_verify_objects(heap, before);
+    return status == HEARTH_OK ? hg_cells_check(heap, before) : status;
 }
 
 void hg_verify_report(hearth_heap *heap, bool before)

@@ -69,6 +69,8 @@ void hg_visit_object(hearth_heap *heap, uintptr_t object, hearth_visitor *visito
                      visitor);
     } else {
         HG_EACH_FIXED(object, type, HG_VISIT);
+        if (type->tier == HG_TIER_EPHEMERON && ((struct hg_cell *)object)->weak != NULL)
+            HG_VISIT(&((struct hg_cell *)object)->other);
         if (type->element_bitmap != 0)
             HG_EACH_ELEMENT(object, type, 0, hg_object_count(object, header, type), HG_VISIT);
     }

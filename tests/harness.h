@@ -10,6 +10,7 @@
 #define HEARTH_TESTS_HARNESS_H
 
 #include <check.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "hearth/options.h"
@@ -47,6 +48,9 @@ void harness_register(struct harness_suite *suite);
 /* The seed of this run: SEED=n from the environment, else random. Printed by the runner. Tests
  * derive all their randomness from it, so that SEED=n repeats a run. */
 uint64_t harness_seed(void);
+
+/* For main functions: take the seed from the environment or choose it. False if SEED does not parse. */
+bool harness_choose_seed(void);
 
 /* The next number of a splitmix64 sequence (Steele, Lea, Flood, OOPSLA 2014). Any state is a good
  * start; give each thread its own, for example harness_seed() + thread number. */

@@ -66,11 +66,11 @@ void oracle_write(const struct oracle_object *object)
 static void *allocate(struct oracle *oracle, enum oracle_kind kind, size_t count, int *node)
 {
     hearth_type type = oracle->heap->type[kind];
-    uint64_t how = harness_random_below(&oracle->random, 8);
+    uint64_t how = oracle_below(oracle, 8);
     size_t size = oracle_size(kind, count);
 
     if (how == 0 && oracle->heap->nodes > 1) {
-        *node = (int)harness_random_below(&oracle->random, (uint64_t)oracle->heap->nodes);
+        *node = (int)oracle_below(oracle, (uint64_t)oracle->heap->nodes);
         return hearth_new_on(oracle->mutator, type, count, *node);
     }
     if (kind == ORACLE_MODEL)

@@ -86,7 +86,8 @@ struct oracle {
     struct oracle_heap *heap;
     hearth_mutator *mutator;
     uint64_t random; /* state of the program's random numbers                     */
-    uint64_t step;   /* operations done                                           */
+    const uint8_t *input, *input_end; /* bytes that decide before those do; NULL: none        */
+    uint64_t step; /* operations done                                           */
     struct oracle_object *objects;
     size_t count, bytes;             /* of objects, also unreachable ones not yet dropped         */
     size_t most;                     /* bytes above which the program drops roots                 */
@@ -114,6 +115,10 @@ void oracle_heap_destroy(struct oracle_heap *heap);
  * thread that exits so. */
 void oracle_begin(struct oracle *oracle, struct oracle_heap *heap, uint64_t seed, int node);
 void oracle_end(struct oracle *oracle, bool exit_attached);
+
+/* The program's next choice, in [0, bound): from the bytes if some are left (one, two or four of them,
+ * little-endian, by what the bound needs), else a random number. bound < 2^32. */
+uint64_t oracle_below(struct oracle *oracle, uint64_t bound);
 
 /* One random operation. Returns the generation if it was a collection, else -1. */
 int oracle_step(struct oracle *oracle);

@@ -8,9 +8,23 @@
 
 #include "tests/oracle.h"
 
+uint64_t oracle_below(struct oracle *oracle, uint64_t bound)
+{
+    size_t bytes = bound <= 256 ? 1 : bound <= 65536 ? 2 : 4;
+
+    if ((size_t)(oracle->input_end - oracle->input) < bytes) {
+        oracle->input = oracle->input_end;
+        return harness_random_below(&oracle->random, bound);
+    }
+    uint64_t number = 0;
+    for (size_t i = 0; i < bytes; i++)
+        number |= (uint64_t)*oracle->input++ << 8 * i;
+    return number % bound;
+}
+
 static uint64_t below(struct oracle *oracle, uint64_t bound)
 {
-    return harness_random_below(&oracle->random, bound);
+    return oracle_below(oracle, bound);
 }
 
 /* --- roots --------------------------------------------------------------------------------------- */

@@ -1,5 +1,5 @@
 /* tests/test_readme.c - what the documents say is true of the code: the README's listing is the example,
- * its command builds it and it prints what is shown; the guide's C blocks are one program that runs;
+ * its command builds it and it prints what is shown; a page of docs/ with C blocks is one program that runs;
  * docs/options.md has the table of options; options and files that are named exist.
  *
  * Programs are compiled by the system's `cc` and linked with libhearth.a of the directory
@@ -13,6 +13,7 @@
 #include "tests/harness.h"
 
 #include <dirent.h>
+#include <glob.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -184,12 +185,35 @@ START_TEST(test_readme_command)
 }
 END_TEST
 
-/* All C blocks of the guide, in their order, as one file. */
-static char *guide_program(void)
+/* README.md, then the pages of docs/ in the order of their names. */
+static char **documents;
+static int document_count;
+
+static void documents_find(void)
 {
-    char *guide = slurp("docs/embedding.md"), *program = NULL, *part;
+    static glob_t found;
+    static char readme[] = "README.md";
+    documents = calloc(1, sizeof *documents);
+    if (glob("docs/*.md", 0, NULL, &found) == 0) {
+        free(documents);
+        documents = calloc(found.gl_pathc + 1, sizeof *documents);
+    }
+    documents[document_count++] = readme;
+    for (size_t i = 0; i < found.gl_pathc; i++)
+        documents[document_count++] = found.gl_pathv[i];
+}
+
+/* All C blocks of a page, in their order, as one file; NULL: it has none. `*shown` gets its text block, the
+ * empty string if it has none. */
+static char *page_program(const char *path, char **shown)
+{
+    char *guide = slurp(path), *program = NULL, *part;
     const char *at = guide;
     size_t size = 0;
+    *shown = block(&at, "text");
+    if (*shown == NULL)
+        *shown = strdup("");
+    at = guide;
     FILE *out = open_memstream(&program, &size);
     ck_assert_ptr_nonnull(out);
     while ((part = block(&at, "c")) != NULL) {
@@ -198,19 +222,28 @@ static char *guide_program(void)
     }
     fclose(out);
     free(guide);
-    ck_assert_msg(strstr(program, "int main(void)") != NULL, "docs/embedding.md has no main");
+    if (size == 0) {
+        free(program);
+        free(*shown);
+        return NULL;
+    }
+    ck_assert_msg(strstr(program, "int main(void)") != NULL, "%s has no main", path);
     return program;
 }
 
 static const char *const guide_flags[] = {"-O2", "-O0 -DHEARTH_CHECKED"};
 enum { GUIDE_FLAGS = sizeof guide_flags / sizeof guide_flags[0] };
 
+/* Three runs: as users build it, with every call checked, and collected as often as possible. README.md's
+ * listing has a test of its own. */
 START_TEST(test_readme_guide)
 {
     const char *library = archive();
-    if (library == NULL)
+    const char *page = documents[1 + _i / GUIDE_FLAGS];
+    char *shown, *program = library != NULL ? page_program(page, &shown) : NULL;
+    char *script, path[512];
+    if (program == NULL)
         return;
-    char *program = guide_program(), *script, path[512];
     scratch_make();
     snprintf(path, sizeof path, "%s/guide.c", scratch);
     spill(path, program);
@@ -218,12 +251,15 @@ START_TEST(test_readme_guide)
                               "cc -std=c11 %s -Wall -Wextra -Werror -pthread -Iinclude %s %s "
                               "$(pkg-config --libs hwloc numa) -lc -lmimalloc -lm -o %s/guide\n"
                               "%s/guide\n"
-                              "HEARTH_OPTIONS=verify=on,stress=1,poison=on %s/guide\n",
-                              guide_flags[_i], path, library, scratch, scratch, scratch),
+                              "HEARTH_OPTIONS=verify=on,stress=1,poison=on %s/guide >%s/again\n",
+                              guide_flags[_i % GUIDE_FLAGS], path, library, scratch, scratch,
+                              scratch, scratch),
                      0);
     char *printed = run(script);
-    ck_assert_str_eq(printed, "");
+    ck_assert_msg(strcmp(printed, shown) == 0, "%s: printed is\n%s\nshown is\n%s", page, printed,
+                  shown);
     free(printed);
+    free(shown);
     free(script);
     free(program);
 }
@@ -269,10 +305,6 @@ START_TEST(test_readme_options_table)
     free(text);
 }
 END_TEST
-
-static const char *const documents[] = {"README.md", "docs/embedding.md", "docs/options.md",
-                                        "docs/design.md"};
-enum { DOCUMENTS = sizeof documents / sizeof documents[0] };
 
 /* Every `name=value` in backquotes, of lower-case letters, digits, '-' and '.', is an option that can be
  * set so; several may be joined by commas. */
@@ -336,13 +368,14 @@ HARNESS_SUITE(readme)
 {
     Suite *suite = suite_create("readme");
     TCase *programs = tcase_create("programs"), *words = tcase_create("words");
+    documents_find();
     tcase_set_timeout(programs, 60);
     tcase_add_test(programs, test_readme_listing);
     tcase_add_test(programs, test_readme_command);
-    tcase_add_loop_test(programs, test_readme_guide, 0, GUIDE_FLAGS);
+    tcase_add_loop_test(programs, test_readme_guide, 0, (document_count - 1) * GUIDE_FLAGS);
     tcase_add_test(words, test_readme_options_table);
-    tcase_add_loop_test(words, test_readme_options_named, 0, DOCUMENTS);
-    tcase_add_loop_test(words, test_readme_links, 0, DOCUMENTS);
+    tcase_add_loop_test(words, test_readme_options_named, 0, document_count);
+    tcase_add_loop_test(words, test_readme_links, 0, document_count);
     tcase_add_test(words, test_readme_marks);
     suite_add_tcase(suite, programs);
     suite_add_tcase(suite, words);

@@ -247,6 +247,45 @@ int ht_os_thread(pthread_t *thread, const char *name, void *(*main)(void *), voi
     return 0;
 }
 
+/* Success of a call that returns an errno. */
+static bool ht_worked(int error)
+{
+    if (error != 0)
+        errno = error;
+    return error == 0;
+}
+
+bool ht_os_thread_key(pthread_key_t *key, void (*exit)(void *))
+{
+    return !ht_fault_hit(HT_FAULT_PTHREAD, EAGAIN) && ht_worked(pthread_key_create(key, exit));
+}
+
+bool ht_os_thread_set(pthread_key_t key, const void *value)
+{
+    return !ht_fault_hit(HT_FAULT_PTHREAD, ENOMEM) && ht_worked(pthread_setspecific(key, value));
+}
+
+bool ht_os_at_fork(void (*prepare)(void), void (*parent)(void), void (*child)(void))
+{
+    return !ht_fault_hit(HT_FAULT_PTHREAD, ENOMEM) &&
+           ht_worked(pthread_atfork(prepare, parent, child));
+}
+
+char *ht_os_stack_base(void)
+{
+    pthread_attr_t attributes;
+    void *low = NULL;
+    size_t size = 0;
+
+    if (ht_fault_hit(HT_FAULT_PTHREAD, ENOMEM) ||
+        !ht_worked(pthread_getattr_np(pthread_self(), &attributes)))
+        return NULL;
+    if (!ht_worked(pthread_attr_getstack(&attributes, &low, &size)))
+        low = NULL;
+    pthread_attr_destroy(&attributes);
+    return low != NULL ? (char *)low + size : NULL;
+}
+
 bool ht_os_affinity(const cpu_set_t *cpus, size_t cpus_size)
 {
     if (ht_fault_hit(HT_FAULT_AFFINITY, EPERM))

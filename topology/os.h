@@ -23,6 +23,7 @@ enum ht_fault {
     HT_FAULT_RESERVE,  /* mi_heap_malloc of a reservation                  */
     HT_FAULT_HWLOC,    /* hwloc_topology_init / load                       */
     HT_FAULT_AFFINITY, /* sched_setaffinity of the calling thread          */
+    HT_FAULT_PTHREAD,  /* thread-specific data, stack bounds, fork handlers */
     HT_FAULT_KINDS
 };
 
@@ -64,6 +65,13 @@ void ht_os_free(void *block);
  * (NULL: unbound). It must be joined, not detached. 0 or an errno. */
 int ht_os_thread(pthread_t *thread, const char *name, void *(*main)(void *), void *data,
                  const cpu_set_t *cpus, size_t cpus_size);
+
+/* pthread_key_create, pthread_setspecific, pthread_atfork: false with errno set. */
+bool ht_os_thread_key(pthread_key_t *key, void (*exit)(void *));
+bool ht_os_thread_set(pthread_key_t key, const void *value);
+bool ht_os_at_fork(void (*prepare)(void), void (*parent)(void), void (*child)(void));
+/* Highest address of the calling thread's stack; NULL: unknown. */
+char *ht_os_stack_base(void);
 
 /* Bind the calling thread to these CPUs. */
 bool ht_os_affinity(const cpu_set_t *cpus, size_t cpus_size);

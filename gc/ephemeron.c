@@ -1,0 +1,224 @@
+/* gc/ephemeron.c - tracing ephemerons to the fixpoint, in time linear in what is traced.
+ *
+ * During the closure the value of an ephemeron is pushed if its key is reached already; else it is only noted
+ * that there is one (cells.found). After it the registry tells which they are, and their keys are watched: a
+ * table has a word for every cell of a block that holds such keys, the head of a chain of the key's
+ * ephemerons through their `link`. Tracing goes on in the instance of the loop that asks for every object it
+ * marks in such a block whether it is watched, and pushes what waits for it. An ephemeron that is met then
+ * with an unreached key joins the table at once. So each is looked at a fixed number of times, however
+ * they are chained. (Hayes, OOPSLA 1997, for the semantics; the table in place of rescanning is that of
+ * Jones's notes on Lua and V8's key-to-ephemeron map.)
+ *
+ * Invariant: for no reached ephemeron whose key is reached the value is neither reached nor pushed. Two workers
+ * agree because of one order of sequentially consistent operations: who marks a key looks at the table after
+ * it; who adds an ephemeron looks at the key's mark after it; one of them sees the other. In the same way
+ * the value is promoted by whoever reads the ephemeron's mark last, so it is read after the key's.
+ *
+ * Without memory for the table all ephemerons are looked at again until nothing changes: slow, and right.
+ * Lock: cells.lock while a block gets its part of the table. Node: the table is touched first by its user. */
+#include "gc/ephemeron.h"
+
+#include "gc/crew.h"
+#include "topology/os.h"
+
+static struct hg_cell *hg_cell_at(uintptr_t object)
+{
+    return (struct hg_cell *)object;
+}
+
+/* The tag for what the ephemeron refers to, by its mark now. */
+static uintptr_t hg_cell_tag(const hearth_heap *heap, uintptr_t object)
+{
+    uint8_t mark = __atomic_load_n(ha_meta_of(object), __ATOMIC_SEQ_CST) & HA_MARK;
+    return mark == heap->marks.old ? HG_TAG_PROMOTE : 0;
+}
+
+/* The word of a key in a block that has its part of the table. */
+static uintptr_t *hg_watch_slot(const struct hg_watch *watch, const struct ha_block *block,
+                                uintptr_t key)
+{
+    size_t offset = key - (uintptr_t)ha_block_start(block) - HEARTH_GRANULE;
+    size_t index =
+        block->state == HA_LARGE ? 0 : (size_t)((uint64_t)offset * block->reciprocal >> 32);
+    return &watch->slot[block->keys_at + index];
+}
+
+/* Give the block its part of the table; false: there is no room. */
+static bool hg_watch_block(struct hg_cells *cells, struct ha_block *block)
+{
+    struct hg_watch *watch = &cells->watch;
+    size_t words = block->state == HA_LARGE ? 1 : block->cells;
+    bool room = true;
+    pthread_mutex_lock(&cells->lock);
+    if (!__atomic_load_n(&block->keys, __ATOMIC_RELAXED)) {
+        room = watch->slots - watch->used >= words && watch->used + words <= UINT32_MAX;
+        if (room) {
+            block->keys_at = (uint32_t)watch->used;
+            watch->used += words;
+            block->keys_next = watch->blocks;
+            watch->blocks = block;
+            __atomic_store_n(&block->keys, 1, __ATOMIC_SEQ_CST);
+        }
+    }
+    pthread_mutex_unlock(&cells->lock);
+    return room;
+}
+
+/* Let an ephemeron wait for its key; true if it does (now or already). */
+static bool hg_watch_add(hearth_heap *heap, uintptr_t object, uintptr_t key)
+{
+    struct hg_cells *cells = &heap->cells;
+    struct ha_block *block = ha_block_of(key);
+    uintptr_t none = 0, *link = &hg_cell_at(object)->link;
+    if (!__atomic_load_n(&block->keys, __ATOMIC_SEQ_CST) && !hg_watch_block(cells, block))
+        return false;
+    if (!__atomic_compare_exchange_n(link, &none, 1, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+        return true;
+    uintptr_t *slot = hg_watch_slot(&cells->watch, block, key);
+    uintptr_t head = __atomic_load_n(slot, __ATOMIC_SEQ_CST);
+    do
+        __atomic_store_n(link, head | 1, __ATOMIC_RELAXED);
+    while (!__atomic_compare_exchange_n(slot, &head, object, false, __ATOMIC_SEQ_CST,
+                                        __ATOMIC_SEQ_CST));
+    return true;
+}
+
+static void hg_push_value(struct hg_worker *w, uintptr_t object, uintptr_t tag)
+{
+    w->promote = tag;
+    w->visitor.slot(&w->visitor, &hg_cell_at(object)->other);
+}
+
+void hg_ephemeron_key(struct hg_worker *w, uintptr_t key)
+{
+    hearth_heap *heap = w->trace->heap;
+    uintptr_t *slot = hg_watch_slot(&heap->cells.watch, ha_block_of(key), key);
+    uintptr_t object = __atomic_load_n(slot, __ATOMIC_SEQ_CST);
+    while (object != 0) {
+        hg_push_value(w, object, hg_cell_tag(heap, object));
+        object = __atomic_load_n(&hg_cell_at(object)->link, __ATOMIC_RELAXED) & ~(uintptr_t)1;
+    }
+}
+
+static void hg_note(bool *flag)
+{
+    if (!__atomic_load_n(flag, __ATOMIC_RELAXED))
+        __atomic_store_n(flag, true, __ATOMIC_RELAXED);
+}
+
+void hg_ephemeron_trace(struct hg_worker *w, uintptr_t object)
+{
+    hearth_heap *heap = w->trace->heap;
+    uintptr_t key = (uintptr_t)hg_cell_at(object)->weak;
+    if (key == 0)
+        return;
+    if (hg_referent_lives(heap, key)) {
+        hg_push_value(w, object, w->promote);
+        return;
+    }
+    if (!w->trace->watch || !hg_watch_add(heap, object, key))
+        hg_note(&heap->cells.found);
+    else if (hg_referent_lives(heap, key))
+        hg_push_value(w, object, hg_cell_tag(heap, object));
+}
+
+/* The table, as large as the keys of all ephemerons may need; untouched parts of it cost nothing. Before
+ * anything is pushed: no key may be marked unasked from then on. */
+static void hg_watch_begin(hearth_heap *heap)
+{
+    struct hg_cells *cells = &heap->cells;
+    if (heap->trace->watch || cells->slow)
+        return;
+    size_t blocks = __atomic_load_n(&heap->space.used, __ATOMIC_RELAXED);
+    size_t count = cells->young[HG_CELLS_EPHEMERON].count + cells->old[HG_CELLS_EPHEMERON].count;
+    if (blocks > count)
+        blocks = count;
+    cells->watch.slots = blocks * HA_BLOCK_GRANULES;
+    cells->watch.slot = ht_os_map(cells->watch.slots * sizeof(uintptr_t), true);
+    heap->trace->watch = cells->watch.slot != NULL;
+    cells->slow = cells->watch.slot == NULL;
+}
+
+/* Is the value to be pushed: not reached, or to be promoted? */
+static bool hg_value_due(const hearth_heap *heap, uintptr_t value, uintptr_t tag)
+{
+    if (!ha_windows_contain(heap->space.windows, value))
+        return false;
+    uint8_t mark = ha_mark_load(ha_meta_of(value)) & HA_MARK;
+    return mark != heap->marks.old && (tag != 0 || mark != heap->marks.gen1);
+}
+
+/* One ephemeron of the registry, between two runs of the tracer; true if its value was pushed. */
+static bool hg_resolve_one(hearth_heap *heap, struct hg_worker *w, uintptr_t object)
+{
+    struct hg_cell *cell = hg_cell_at(object);
+    if (cell->weak == NULL || !hg_reached(heap, object))
+        return false;
+    if (!hg_referent_lives(heap, (uintptr_t)cell->weak)) {
+        if (!heap->trace->watch || !hg_watch_add(heap, object, (uintptr_t)cell->weak))
+            heap->cells.slow = true;
+        if (!hg_referent_lives(heap, (uintptr_t)cell->weak))
+            return false; /* else helpers have been called, and have marked it */
+    }
+    uintptr_t tag = hg_cell_tag(heap, object);
+    bool due = hg_value_due(heap, (uintptr_t)cell->other, tag);
+    if (due)
+        hg_trace_push(w, (uintptr_t)cell->other, tag);
+    return due;
+}
+
+static bool hg_resolve_list(hearth_heap *heap, struct hg_worker *w, const struct hg_remembered *set)
+{
+    bool pushed = false;
+#define HG_RESOLVE(object) pushed |= hg_resolve_one(heap, w, (object))
+    for (struct hg_remember_chunk *chunk = set->first; chunk != NULL; chunk = chunk->next)
+        HG_EACH_CELL(heap, chunk->object, chunk->count, HG_RESOLVE);
+#undef HG_RESOLVE
+    return pushed;
+}
+
+/* Look at the ephemerons that may wait, and trace; true if something was pushed. */
+static bool hg_resolve_round(hearth_heap *heap, bool full)
+{
+    struct hg_cells *cells = &heap->cells;
+    __atomic_store_n(&cells->found, false, __ATOMIC_RELAXED);
+    hg_watch_begin(heap);
+    struct hg_worker *w = hg_trace_more(heap->trace);
+    bool pushed = hg_resolve_list(heap, w, &cells->young[HG_CELLS_EPHEMERON]);
+    if (full)
+        pushed |= hg_resolve_list(heap, w, &cells->old[HG_CELLS_EPHEMERON]);
+    hg_trace_run(heap->trace);
+    return pushed;
+}
+
+/* In a minor collection old ephemerons are not traced: those with younger keys are in the young part. */
+void hg_cells_resolve(hearth_heap *heap, bool full)
+{
+    struct hg_cells *cells = &heap->cells;
+    bool first = !cells->gathered;
+    if (!cells->ready)
+        return;
+    if (first)
+        for (struct hg_mutator *m = heap->mutators; m != NULL; m = m->next)
+            hg_cells_gather(heap, m);
+    cells->gathered = true;
+    bool due = cells->found || cells->slow ||
+               (first && !full && cells->young[HG_CELLS_EPHEMERON].count != 0);
+    while (due) {
+        bool pushed = hg_resolve_round(heap, full);
+        due = cells->found || (cells->slow && pushed);
+    }
+}
+
+void hg_ephemerons_forget(hearth_heap *heap)
+{
+    struct hg_cells *cells = &heap->cells;
+    struct hg_watch *watch = &cells->watch;
+    for (struct ha_block *block = watch->blocks; block != NULL; block = block->keys_next)
+        block->keys = 0;
+    if (watch->slot != NULL)
+        ht_os_unmap(watch->slot, watch->slots * sizeof(uintptr_t));
+    *watch = (struct hg_watch){NULL, 0, 0, NULL};
+    heap->trace->watch = false;
+    cells->gathered = cells->found = cells->slow = false;
+}

@@ -1,0 +1,71 @@
+/* tests/cell_fixture.h - what the tests of weak references, ephemerons and weak tables share. */
+#ifndef HEARTH_TESTS_CELL_FIXTURE_H
+#define HEARTH_TESTS_CELL_FIXTURE_H
+
+#include "gc/ephemeron.h"
+#include "tests/mutator_fixture.h"
+
+/* The ways a heap can be collected; small tests run in all of them. */
+static const char *const cell_mode[] = {"verify=on",
+                                        "verify=on,stress=1",
+                                        "verify=on,workers=3,help-after=0",
+                                        "verify=on,fake-nodes=2,mode=local,workers=3,help-after=0",
+                                        "verify=on,generational=off",
+                                        "verify=on,mode=off,workers=1"};
+enum { CELL_MODES = sizeof cell_mode / sizeof *cell_mode };
+
+static inline struct fixture cell_open(int mode)
+{
+    return fixture_open(cell_mode[mode]);
+}
+
+/* Collect and have it verified. */
+static inline void cell_collect(struct fixture *f, int generation)
+{
+    hearth_status status = hearth_gc_collect(f->mutator, generation);
+
+    if (status != HEARTH_OK)
+        ck_abort_msg("generation %d: %s", generation, hearth_last_error());
+}
+
+/* Cells known to the heap's lists. */
+static inline size_t cell_young(const struct fixture *f, int group)
+{
+    return f->heap->cells.young[group].count;
+}
+
+static inline size_t cell_old(const struct fixture *f, int group)
+{
+    return f->heap->cells.old[group].count;
+}
+
+static inline void *cell_weak(struct fixture *f, void *target)
+{
+    void *weak = hearth_weak_new(f->mutator, target, 0, NULL, NULL);
+
+    EXPECT(weak != NULL);
+    return weak;
+}
+
+static inline void *cell_ephemeron(struct fixture *f, void *key, void *value)
+{
+    void *ephemeron = hearth_ephemeron_new(f->mutator, key, value);
+
+    EXPECT(ephemeron != NULL);
+    return ephemeron;
+}
+
+static inline void *cell_refs(struct fixture *f, size_t count)
+{
+    void *array = hearth_new_array(f->mutator, f->refs, count);
+
+    EXPECT(array != NULL);
+    return array;
+}
+
+static inline void cell_set(struct fixture *f, void *array, size_t i, void *value)
+{
+    EXPECT(hearth_store(f->mutator, array, (void **)array + i, value) == HEARTH_OK);
+}
+
+#endif
