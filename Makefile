@@ -306,7 +306,7 @@ check-valgrind: deps-valgrind ## run the suites under valgrind memcheck (VALGRIN
 COVERAGE ?= 92
 coverage: ## which lines of the library the suites run; fails below COVERAGE=92 percent
 	@find build/coverage -name '*.gcda' -delete 2>/dev/null || true
-	@$(MAKE) BUILD=coverage all check-side SUITES='$(SUITES)'
+	@$(MAKE) BUILD=coverage check-side SUITES='$(SUITES)'
 	@tests/coverage.sh build/coverage $(COVERAGE)
 
 include tests/numa/numa.mk

@@ -170,8 +170,8 @@ START_TEST(poison)
         for (size_t offset = 0; offset < HA_BLOCK; offset++) {
             size_t i =
                 offset < HEARTH_HEADER ? block->cells : (offset - HEARTH_HEADER) / block->cell;
-            bool is_free = block->live == 0 ||
-                           (i < block->cells && *fixture_mark(block, (unsigned)i) == 0);
+            bool is_free =
+                block->live == 0 || (i < block->cells && *fixture_mark(block, (unsigned)i) == 0);
 
             EXPECT(at[offset] == (is_free ? POISON : DIRT));
         }
