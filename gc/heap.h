@@ -119,6 +119,9 @@ hearth_status hg_verify_heap(hearth_heap *heap, bool before);
 /* The same for option verify=1: keeps the first failure in heap->corrupt. */
 void hg_verify_report(hearth_heap *heap, bool before);
 
+/* The verifier's part for marks, mutators, workers, histograms, windows, and where blocks lie. */
+hearth_status hg_parts_check(hearth_heap *heap);
+
 /* What options verify, poison and guard have found so far: OK, or ECORRUPT with the first of it. */
 hearth_status hg_health(const hearth_heap *heap);
 

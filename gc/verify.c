@@ -9,7 +9,8 @@
  *   - frames, handles, global roots and what providers show hold NULL, foreign addresses or objects;
  *   - weak slots hold NULL, foreign addresses or (after a collection: marked) objects, and their cells are
  *     registered (cell_check.c);
- *   - each block lies on its pool's node. Lock: heap->lock is held. */
+ *   - with policy strict each block in use lies on its node; and what check.c says of marks, mutators, workers.
+ * Lock: heap->lock is held. */
 #include <stdio.h>
 #include <string.h>
 
@@ -221,6 +222,8 @@ hearth_status hg_verify_heap(hearth_heap *heap, bool before)
         status = ht_fail(HEARTH_ECORRUPT, "references are left in an inbox");
     if (status == HEARTH_OK)
         status = hg_leaks_check(heap);
+    if (status == HEARTH_OK)
+        status = hg_parts_check(heap);
     if (status == HEARTH_OK)
         status = hg_verify_roots(heap);
     if (status != HEARTH_OK)
