@@ -3,6 +3,7 @@
  * Invariant: between two operations the shadow of every reachable object has the references that the
  * object has. Unreachable shadows are kept until the next pruning and never touched. A model is used
  * by its own thread only; no locks. */
+#include "gc/guard.h"
 #include "tests/oracle.h"
 
 #include <stdio.h>
@@ -320,9 +321,11 @@ void oracle_check(struct oracle *oracle)
 }
 
 /* Bytes the heap accounts for an object. */
-static uint64_t cell_bytes(const struct oracle_object *object)
+static uint64_t cell_bytes(const hearth_heap *heap, const struct oracle_object *object)
 {
-    return object->size > HA_SMALL_MAX ? object->size : ha_class_cell(ha_class_of(object->size));
+    size_t size = heap->space.guarded ? hg_guarded_size(object->size) : object->size;
+
+    return size > HA_SMALL_MAX ? size : ha_class_cell(ha_class_of(size));
 }
 
 void oracle_check_exact(struct oracle **oracles, size_t count)
@@ -335,7 +338,7 @@ void oracle_check_exact(struct oracle **oracles, size_t count)
     for (size_t i = 0; i < count; i++) {
         objects += oracle_prune(oracles[i]);
         for (struct oracle_object *o = oracles[i]->objects; o != NULL; o = o->next)
-            bytes += o->lingers ? 0 : cell_bytes(o);
+            bytes += o->lingers ? 0 : cell_bytes(heap, o);
         if (oracles[i]->after != NULL)
             oracle_after_count(oracles[i], &objects, &bytes);
     }

@@ -1,5 +1,5 @@
-/* tests/test_trace_work.c - tracing by several workers and nodes: handing over, ending, and what happens
- * when there is no memory for batches. */
+/* tests/test_trace_work.c - tracing by several workers and nodes: handing over and ending.
+ * What happens when there is no memory for batches is tested in test_trace_scarce.c. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <time.h>
@@ -566,9 +566,6 @@ HARNESS_SUITE(trace_work)
     TCase *shapes = tcase_create("shapes");
     TCase *counts = tcase_create("counts");
     TCase *helpers = tcase_create("helpers");
-    TCase *memory = tcase_create("memory");
-    /* These need as many objects as a stack has entries: where everything is very slow, one variant. */
-    int first = harness_scaled(16) > 1 ? 0 : 3;
 
     tcase_add_loop_test(shapes, wide_arrays_are_shared_out, 0, PARALLEL);
     tcase_add_loop_test(shapes, all_objects_may_lie_on_one_node, 0, PARALLEL);
@@ -586,11 +583,5 @@ HARNESS_SUITE(trace_work)
     tcase_add_test(helpers, a_thief_goes_home);
 #endif
     suite_add_tcase(suite, helpers);
-    tcase_add_loop_test(memory, a_wide_frontier_survives_without_batches, first, 4);
-    tcase_add_loop_test(memory, many_roots_survive_without_batches, first, 4);
-    tcase_add_loop_test(memory, one_object_with_very_many_slots_survives_without_batches, first, 4);
-    tcase_add_loop_test(memory, remembered_objects_survive_without_batches, first, 4);
-    tcase_add_loop_test(memory, slices_survive_without_batches, first, 4);
-    suite_add_tcase(suite, memory);
     return suite;
 }
