@@ -15,11 +15,6 @@ static const char *const options[] = {
 };
 enum { OPTIONS = sizeof(options) / sizeof(options[0]), LONE = 3 };
 
-static int nodes_of(const struct fixture *f)
-{
-    return f->heap->topology->nodes;
-}
-
 START_TEST(a_list_may_change_nodes_at_every_link)
 {
     uint64_t count = harness_scaled(_i == 3 ? 1000000 : 100000);
