@@ -22,12 +22,18 @@ struct ha_allocator {
     int node;         /* latched once per slow path                       */
     uint64_t bytes;   /* handed out and not given back, since the flush   */
     uint64_t objects; /* cells of the same                                */
+    uint32_t portion; /* most cells of the next run; 0: any number        */
     struct ha_hole hole[HEARTH_RUNS];
 };
 
 /* Make the next run of index `k` from the held block; bytes made ready, 0: the block is used up and
  * no longer held. */
 size_t ha_run_next(struct ha_allocator *allocator, unsigned k);
+
+/* Cells of runs that are not allocated yet. Own thread, or while it stands. */
+uint64_t ha_allocator_left(const struct ha_allocator *allocator);
+/* End all runs where their cursors are: the rest belongs to the next runs. Returns how many cells. */
+uint64_t ha_allocator_recall(struct ha_allocator *allocator);
 
 /* Hold a block taken from a pool. */
 void ha_run_hold(struct ha_allocator *allocator, unsigned k, struct ha_block *block);

@@ -118,7 +118,7 @@ hearth_status hg_cells_check(hearth_heap *heap, bool before)
         return HEARTH_OK;
     for (int g = 0; g < HG_CELLS_GROUPS && walk.status == HEARTH_OK; g++)
         walk.status = hg_check_group(heap, g, before);
-    if (walk.status == HEARTH_OK && (heap->cells.watch.slot != NULL || heap->trace->watch))
+    if (walk.status == HEARTH_OK && (heap->cells.watch.key != NULL || heap->trace->watch))
         walk.status = ht_fail(HEARTH_ECORRUPT, "keys of ephemerons are still watched");
     hg_walk_allocated(heap, hg_check_listed, &walk);
     return walk.status;

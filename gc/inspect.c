@@ -25,13 +25,7 @@ hearth_status hg_inspect_begin(hearth_mutator *mutator, const char *call)
     hg_mutator_note_stack(self);
     ha_space_hold(&heap->space);
     __atomic_store_n(&heap->collecting, true, __ATOMIC_RELAXED);
-    uint64_t bytes = 0, objects = 0;
-    for (struct hg_mutator *m = heap->mutators; m != NULL; m = m->next)
-        hg_mutator_flush(m, &bytes, &objects);
-    pthread_mutex_lock(&heap->stats.lock);
-    heap->stats.allocated_objects += objects;
-    heap->stats.unswept_bytes += bytes;
-    pthread_mutex_unlock(&heap->stats.lock);
+    hg_flush_aside(heap);
     return HEARTH_OK;
 }
 

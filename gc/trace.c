@@ -161,9 +161,13 @@ HG_HOT bool hg_visit_mark(struct hg_worker *w, uintptr_t object, uintptr_t *prom
         hg_ephemeron_key(w, object);
     if (__builtin_expect(!__atomic_load_n(&block->touched, __ATOMIC_RELAXED), 0))
         __atomic_store_n(&block->touched, 1, __ATOMIC_RELAXED);
-    if (__builtin_expect(block->state == HA_LARGE, 0) && !hg_mark_large(w, object, promote))
-        return false;
+    if (__builtin_expect(block->state == HA_LARGE, 0)) {
+        if (!hg_mark_large(w, object, promote))
+            return false;
+        was = HG_YOUNG; /* of two marks one counts */
+    }
     w->traced++;
+    w->again += was == w->gen1;
     w->survived += was == HG_YOUNG ? block->cell : 0;
     return block->kind != HA_LEAF;
 }
@@ -178,7 +182,7 @@ HG_HOT void hg_visit_object_slots(struct hg_worker *w, uintptr_t object, uintptr
     hg_trace_slots(w, object, header, promote, routed);
 }
 
-/* Entries with other tags: remembered objects and slices. */
+/* Entries with other tags: remembered objects, slices, frozen objects. */
 static __attribute__((noinline)) void hg_visit_special(struct hg_worker *w, uintptr_t entry)
 {
     uintptr_t object = entry & ~(uintptr_t)HG_TAGS;
@@ -186,6 +190,8 @@ static __attribute__((noinline)) void hg_visit_special(struct hg_worker *w, uint
     const struct hg_type *type = &w->types[hg_header_type(header)];
     if (entry & HG_TAG_SLICE)
         hg_trace_slice(w, object, header, type, entry & HG_TAG_PROMOTE);
+    else if (entry & HG_TAG_VISIT)
+        hg_trace_slots(w, object, header, HG_TAG_PROMOTE, w->routed);
     else
         hg_trace_remembered(w, object);
 }
@@ -196,7 +202,7 @@ HG_HOT bool hg_ring_fill(struct hg_worker *w, uintptr_t *ring, unsigned *tail, u
 {
     while (*tail - head < depth && __builtin_expect(w->top > 0, 1)) {
         uintptr_t entry = w->stack[--w->top];
-        if (__builtin_expect(entry & (HG_TAG_REMEMBERED | HG_TAG_SLICE), 0)) {
+        if (__builtin_expect(entry & HG_TAG_SPECIAL, 0)) {
             hg_visit_special(w, entry);
             continue;
         }

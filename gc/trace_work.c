@@ -89,7 +89,7 @@ static bool hg_share(struct hg_worker *w, size_t count)
 /* Is there nothing to do for this reference? */
 static bool hg_entry_done(const struct hg_worker *w, uintptr_t entry)
 {
-    if (entry & (HG_TAG_REMEMBERED | HG_TAG_SLICE))
+    if (entry & HG_TAG_SPECIAL)
         return false;
     uint8_t byte = ha_mark_load(ha_meta_of(entry & ~(uintptr_t)HG_TAGS)) & (HG_BYTES - 1);
     return w->trace->next[(entry & HG_TAG_PROMOTE ? HG_BYTES : 0) + byte] == byte;
@@ -378,6 +378,7 @@ static void hg_worker_prepare(struct hg_worker *w, int home, bool parallel)
     w->period = heap->options.help_after < HG_TICK ? HG_TICK_EAGER : HG_TICK;
     w->set_old = heap->marks.set_old;
     w->old = heap->marks.old;
+    w->gen1 = heap->marks.gen1;
     w->types = heap->types.row;
     w->model = &heap->types.model;
     w->top = 0;
@@ -388,7 +389,7 @@ static void hg_worker_count(struct hg_worker *w)
 {
     w->joined = true;
     w->survived = 0;
-    w->traced = w->local = w->sent = w->stolen = w->last_traced = 0;
+    w->traced = w->local = w->sent = w->stolen = w->last_traced = w->again = 0;
     memset(w->node_local, 0, sizeof w->node_local);
     memset(w->node_remote, 0, sizeof w->node_remote);
 }
@@ -487,6 +488,15 @@ struct hg_worker *hg_trace_more(struct hg_trace *trace)
     return w;
 }
 
+uint64_t hg_trace_reached(const struct hg_trace *trace)
+{
+    uint64_t reached = trace->worker[0]->traced - trace->worker[0]->again;
+    for (int i = 1; i < HG_WORKERS_MAX; i++)
+        if (trace->worker[i] != NULL && trace->worker[i]->joined)
+            reached += trace->worker[i]->traced - trace->worker[i]->again;
+    return reached;
+}
+
 static void hg_sum(struct hg_trace *trace, struct hg_worker *w, hearth_collection *collection)
 {
     struct hg_stats *stats = &trace->heap->stats;
@@ -511,12 +521,12 @@ static void hg_rescan_object(void *data, uintptr_t object, uint8_t mark)
 {
     struct hg_worker *w = data;
     const struct hg_marks *marks = &w->trace->heap->marks;
-    if ((mark != marks->old && mark != marks->gen1) || ha_block_of(object)->kind == HA_LEAF)
+    if (!hg_mark_is_live(marks, mark) || ha_block_of(object)->kind == HA_LEAF)
         return;
     uint64_t header = __atomic_load_n(hearth_header_of((void *)object), __ATOMIC_RELAXED);
     if (header & (HEARTH_OBJECT_REMEMBERED | HEARTH_OBJECT_DIRTY))
         hg_trace_remembered(w, object);
-    hg_trace_again(w, object, mark == marks->old ? HG_TAG_PROMOTE : 0);
+    hg_trace_again(w, object, hg_mark_is_old(marks, mark) ? HG_TAG_PROMOTE : 0);
     if (w->top > HG_STACK / 2) {
         hg_work(w);
         hg_mail_again(&w->trace->mail, hg_mailbox(w));

@@ -103,16 +103,26 @@ static uint64_t ht_read_cpus(const struct ht_group *group)
     return quota / period + (quota % period != 0);
 }
 
-static uint64_t ht_read_memory(const struct ht_group *group)
+static uint64_t ht_read_bytes(const struct ht_group *group, const char *name)
 {
     char text[HT_VALUE_BYTES], *at = text;
     uint64_t bytes;
 
-    if (!ht_read_value(group, group->version2 ? "memory.max" : "memory.limit_in_bytes", text) ||
-        !ht_read_number(&at, &bytes) || bytes >= HT_MEMORY_NONE)
+    if (!ht_read_value(group, name, text) || !ht_read_number(&at, &bytes) ||
+        bytes >= HT_MEMORY_NONE)
         return 0;
     /* A limit of zero bytes is a limit, and 0 means none. */
     return bytes == 0 ? 1 : bytes;
+}
+
+static uint64_t ht_read_memory(const struct ht_group *group)
+{
+    return ht_read_bytes(group, group->version2 ? "memory.max" : "memory.limit_in_bytes");
+}
+
+static uint64_t ht_read_memory_high(const struct ht_group *group)
+{
+    return ht_read_bytes(group, group->version2 ? "memory.high" : "memory.soft_limit_in_bytes");
 }
 
 /* The smallest limit from the group up to its mount point. */
@@ -219,4 +229,9 @@ int ht_quota_cpus(const char *root, const char *self)
 uint64_t ht_quota_memory(const char *root, const char *self)
 {
     return ht_limit_of_process(root, self, "memory", ht_read_memory);
+}
+
+uint64_t ht_quota_memory_high(const char *root, const char *self)
+{
+    return ht_limit_of_process(root, self, "memory", ht_read_memory_high);
 }
