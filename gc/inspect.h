@@ -58,12 +58,6 @@ static inline size_t hg_footprint(uintptr_t object)
     return block->state == HA_LARGE ? ha_large_blocks(block->size) << HA_BLOCK_SHIFT : block->cell;
 }
 
-/* Frozen objects have a mark that is none of the generations'. */
-static inline bool hg_mark_is_frozen(uint8_t mark)
-{
-    return (mark & ~(HG_GEN1_A | HG_GEN1_B | HG_OLD_A | HG_OLD_B)) != 0;
-}
-
 /* 0, 1, 2, or 3: frozen. */
 int hg_generation(const hearth_heap *heap, uintptr_t object);
 

@@ -96,7 +96,7 @@ static void hg_report_collector(struct hg_rootset *set)
 
 static void hg_report_frozen(void *data, uintptr_t object, uint8_t mark)
 {
-    if (hg_mark_is_frozen(mark))
+    if (mark == HG_FROZEN)
         hg_report_object(data, object);
 }
 
@@ -107,7 +107,8 @@ void hg_each_root(hearth_heap *heap, hg_root_report_fn *fn, void *data)
     for (struct hg_mutator *m = heap->mutators; m != NULL; m = m->next, number++)
         hg_report_mutator(&set, m, number);
     hg_report_globals(&set);
-    hg_report_collector(&set);
     set.root = (struct hg_root){0, HEARTH_ROOT_FROZEN, 0, 0, NULL};
-    hg_walk_marked(heap, hg_report_frozen, &set);
+    hg_walk_marked(heap, hg_report_frozen,
+                   &set); /* before the collector's: it lists some of them */
+    hg_report_collector(&set);
 }

@@ -120,9 +120,9 @@ START_TEST(long_chains)
 {
     enum { CHAIN = 2000 };
     struct fixture f = fixture_open("");
-    HEARTH_FRAME(f.mutator, frame, 3);
+    HEARTH_FRAME(f.mutator, frame, 4);
     frame.ref[0] = hearth_new_array(f.mutator, f.refs, CHAIN);
-    void *first = frame.ref[1] = fixture_new(f.mutator, f.node, 0);
+    void *first = frame.ref[3] = frame.ref[1] = fixture_new(f.mutator, f.node, 0);
     for (int i = 0; i < CHAIN; i++) {
         frame.ref[2] = fixture_new(f.mutator, f.node, 1);
         void *ephemeron = hearth_ephemeron_new(f.mutator, frame.ref[1], frame.ref[2]);
@@ -132,8 +132,7 @@ START_TEST(long_chains)
         frame.ref[1] = frame.ref[2];
     }
     void *last = frame.ref[1];
-    frame.ref[1] = first;
-    frame.ref[2] = NULL;
+    frame.ref[1] = frame.ref[2] = NULL;
     size_t length = 0, steps = 0;
     hearth_retained retained = {.struct_size = sizeof(retained)};
     HARNESS_OK(hearth_path_from_roots(f.mutator, last, count_step, &steps, &length));

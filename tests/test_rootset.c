@@ -170,7 +170,7 @@ START_TEST(a_reporting_worker_traces_nothing)
 }
 END_TEST
 
-/* Frozen objects have a mark of their own and need nothing that refers to them. */
+/* Frozen objects need nothing that refers to them, and are in no generation. */
 START_TEST(frozen_objects)
 {
     struct fixture f = fixture_open("");
@@ -178,16 +178,43 @@ START_TEST(frozen_objects)
     hearth_path_step step = {0};
     size_t length = 0, count = 0;
 
-    frozen->left = fixture_new(f.mutator, f.node, 2);
-    *ha_meta_of((uintptr_t)frozen) = 16;
+    HARNESS_OK(hearth_gc_freeze(f.mutator));
+    struct fixture_node *young = fixture_new(f.mutator, f.node, 2);
+    HARNESS_OK(hearth_store(f.mutator, frozen, &frozen->left, young));
     expect_root(&f, frozen, HEARTH_ROOT_FROZEN, 0, 0, NULL);
-    HARNESS_OK(hearth_path_from_roots(f.mutator, frozen->left, keep_step, &step, &length));
-    ck_assert_uint_eq(length, 2);
     HARNESS_OK(hearth_gc_get_objects(f.mutator, -1, count_object, &count));
-    ck_assert_uint_eq(count, 1); /* the other one */
-    *ha_meta_of((uintptr_t)frozen) = 0;
+    ck_assert_uint_eq(count, 1); /* the young one */
+    HARNESS_OK(hearth_gc_collect(f.mutator, 2));
+    HARNESS_OK(hearth_path_from_roots(f.mutator, young, keep_step, &step, &length));
+    ck_assert_uint_eq(length, 2);
+    HARNESS_OK(hearth_gc_unfreeze(f.mutator));
     HARNESS_OK(hearth_gc_get_objects(f.mutator, -1, count_object, &count));
     ck_assert_uint_eq(count, 3);
+    HARNESS_OK(hearth_path_from_roots(f.mutator, young, keep_step, &step, &length));
+    ck_assert_uint_eq(length, 0);
+    fixture_close(&f);
+}
+END_TEST
+
+/* Pins, immortal objects and garbage, after collections of either kind. */
+START_TEST(what_the_collector_holds)
+{
+    struct fixture f = fixture_open("");
+
+    void *pinned = fixture_new(f.mutator, f.node, 1);
+    HARNESS_OK(hearth_pin(f.mutator, pinned));
+    void *immortal = fixture_new(f.mutator, f.node, 2);
+    HARNESS_OK(hearth_immortal(f.mutator, immortal));
+    void *garbage = fixture_new(f.mutator, f.node, 3);
+    HARNESS_OK(hearth_gc_garbage_append(f.mutator, garbage));
+    for (int generation = 2; generation >= 0; generation--) {
+        HARNESS_OK(hearth_gc_collect(f.mutator, generation));
+        expect_root(&f, pinned, HEARTH_ROOT_COLLECTOR, 0, 0, NULL);
+        expect_root(&f, immortal, HEARTH_ROOT_COLLECTOR, 0, 0, NULL);
+        expect_root(&f, garbage, HEARTH_ROOT_COLLECTOR, 0, 0, NULL);
+    }
+    HARNESS_OK(hearth_unpin(f.mutator, pinned));
+    HARNESS_OK(hearth_gc_garbage_clear(f.mutator));
     fixture_close(&f);
 }
 END_TEST
@@ -212,6 +239,7 @@ HARNESS_SUITE(rootset)
     tcase_add_test(tcase, stacks_of_other_threads);
     tcase_add_test(tcase, a_reporting_worker_traces_nothing);
     tcase_add_test(tcase, frozen_objects);
+    tcase_add_test(tcase, what_the_collector_holds);
     tcase_add_test(tcase, kinds_have_names);
     suite_add_tcase(suite, tcase);
     return suite;
