@@ -29,7 +29,7 @@ OBJCOPY ?= objcopy
 
 # ---------------------------------------------------------------------------------------- builds
 BUILD ?= release
-BUILDS := release debug asan tsan ubsan
+BUILDS := release debug asan tsan ubsan coverage
 ifeq ($(filter $(BUILD),$(BUILDS)),)
 $(error BUILD=$(BUILD) is none of: $(BUILDS))
 endif
@@ -40,6 +40,8 @@ flags_asan := $(flags_debug) -fsanitize=address -Wno-maybe-uninitialized
 flags_tsan := $(flags_debug) -fsanitize=thread -Wno-maybe-uninitialized -Wno-error=tsan
 flags_ubsan := $(flags_debug) -fsanitize=undefined -fno-sanitize-recover=all \
                -Wno-maybe-uninitialized
+
+flags_coverage := -O1 -g -DHEARTH_DEBUG --coverage -fprofile-update=atomic -Wno-maybe-uninitialized
 
 WARNINGS := -Wall -Wextra -Werror
 COMMON := $(flags_$(BUILD)) $(WARNINGS) -fno-strict-aliasing -fvisibility=hidden -Iinclude -I. \
@@ -71,9 +73,9 @@ LAYERS := topology alloc gc
 PROGRAM_SOURCES := $(wildcard $(LAYERS:%=%/hearth-*.c))
 LIBRARY_SOURCES := $(filter-out $(PROGRAM_SOURCES),$(wildcard $(LAYERS:%=%/*.c)))
 PUBLIC_HEADERS := $(wildcard include/*.h include/hearth/*.h)
-TEST_SOURCES := $(filter-out tests/embed.c,$(wildcard tests/*.c))
+TEST_SOURCES := $(filter-out tests/embed.c tests/checked_use.c,$(wildcard tests/*.c))
 FORMATTED := $(PUBLIC_HEADERS) $(wildcard $(foreach dir,$(LAYERS) tests tests/numa tests/fuzz tests/soak bench \
-             bench/systems bench/inspect examples,$(addprefix $(dir)/*,.c .h .cc)))
+             bench/systems bench/inspect bench/afterlife examples,$(addprefix $(dir)/*,.c .h .cc)))
 
 LIBRARY_OBJECTS := $(LIBRARY_SOURCES:%.c=$(OBJ)/%.o)
 PIC_OBJECTS := $(LIBRARY_SOURCES:%.c=$(PIC)/%.o)
@@ -85,14 +87,14 @@ SHARED := $(OUT)/libhearth.so
 RUNNER := $(OUT)/tests/check_hearth
 
 .PHONY: help all deps deps-valgrind run check check-runner check-side check-headers check-symbols \
-        check-embed check-debug check-asan check-ubsan check-tsan check-valgrind bench-programs bench \
+        check-embed check-checkers coverage check-debug check-asan check-ubsan check-tsan check-valgrind bench-programs bench \
         bench-quick format format-check lint clean FORCE
 
 all: $(ARCHIVE) $(SHARED) $(PROGRAMS) ## build libhearth.a, libhearth.so and the programs
 
 help: ## list the targets
-	@echo 'usage: make [TARGET] [BUILD=release|debug|asan|tsan|ubsan] [V=1]'
-	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(filter %Makefile %numa.mk %packaging.mk %inspect.mk,$(MAKEFILE_LIST)) | \
+	@echo 'usage: make [TARGET] [BUILD=release|debug|asan|tsan|ubsan|coverage] [V=1]'
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(filter %Makefile %.mk,$(MAKEFILE_LIST)) | \
 	    while IFS=$$'\t' read -r name text; do printf '  %-14s %s\n' "$$name" "$$text"; done
 	@echo 'variables: SUITES="a b" (only these test suites), SEED=n (repeat a test run),'
 	@echo '           SCALE=f THREADS=n (for run), SCALE=f ROUNDS=n ARGS=--strict (for bench),'
@@ -105,7 +107,8 @@ help: ## list the targets
 # `file` clang's directories.
 NEEDED := header:stdlib.h=libc6-dev cmd:pkg-config=pkg-config pkg:numa=libnuma-dev \
           pkg:hwloc=libhwloc-dev header:mimalloc.h=libmimalloc-dev pkg:check=check \
-          pkg:bdw-gc=libgc-dev cmd:numactl=numactl cmd:hwloc-info=hwloc cmd:g++=g++
+          pkg:bdw-gc=libgc-dev cmd:numactl=numactl cmd:hwloc-info=hwloc cmd:g++=g++ \
+          header:valgrind/memcheck.h=valgrind
 NEEDED_VALGRIND := cmd:valgrind=valgrind
 
 define need
@@ -199,22 +202,23 @@ env_asan := CK_TIMEOUT_MULTIPLIER=4 HARNESS_DIVIDE=2 \
 env_ubsan := CK_TIMEOUT_MULTIPLIER=4 UBSAN_OPTIONS=print_stacktrace=1
 env_tsan := CK_TIMEOUT_MULTIPLIER=10 HARNESS_DIVIDE=8 \
             TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:die_after_fork=0:suppressions=$(SUPPRESS)/tsan
+env_coverage := CK_TIMEOUT_MULTIPLIER=4
 env_valgrind := CK_TIMEOUT_MULTIPLIER=20 HARNESS_DIVIDE=20
 VALGRIND := valgrind -q --error-exitcode=99 --fair-sched=try --leak-check=full \
             --show-leak-kinds=definite --errors-for-leak-kinds=definite --num-callers=30 \
             --suppressions=$(SUPPRESS)/valgrind
 # Under memcheck: all suites but those that take minutes there, or start programs of their own, or (commit)
 # free by mi_free what memcheck then takes for freed by malloc's free.
-VALGRIND_SKIP := bench commit hearth_info pacing readme trace trace_work walk
+VALGRIND_SKIP := bench commit hearth_info pacing readme trace trace_scarce trace_work walk
 VALGRIND_SUITES ?= $(SUITES)
 # Those that take longest, to begin with.
-LONG_SUITES := faults oracle mailbox trace_work crew pool
+LONG_SUITES := faults oracle mailbox trace_work trace_scarce crew pool
 
 # The documents' programs are linked with this build's archive, where plain cc can.
 readme_release := HEARTH_BUILD_DIR=build
 readme_debug := HEARTH_BUILD_DIR=build/debug
 
-check: check-headers check-symbols check-embed $(RUNNER) ## run all tests
+check: check-headers check-symbols check-embed check-checkers $(RUNNER) ## run all tests
 	@env $(env_$(BUILD)) $(readme_$(BUILD)) $(RUNNER) $(SUITES) 2>&1 | tee $(OUT)/tests/check.log
 
 check-runner: $(RUNNER) ## run only the test suites (SUITES="a b" for some)
@@ -265,6 +269,19 @@ EMBEDDERS += $(OUT)/tests/hpp-archive
 check-embed: $(EMBEDDERS) ## the public API from C11 and C++17, with either library
 	@for test in $(EMBEDDERS); do printf '  %-7s %s\n' RUN $$test; $$test; done
 
+# An embedder that misuses memory, with the archive of this build: as it is (for valgrind), and with
+# AddressSanitizer, which the library need not be built with.
+CHECKED_USE := $(OUT)/tests/checked-use $(OUT)/tests/checked-use-asan
+$(CHECKED_USE): tests/checked_use.c $(ARCHIVE) $(OBJ)/flags
+	$(say) EMBED $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(C_FLAGS) -O1 $(if $(findstring asan,$(@F)),-fsanitize=address) -MMD -MP -MF $@.d -MT $@ \
+	    -o $@ $< $(LDFLAGS) $(EMBED_ARCHIVE)
+
+check-checkers: $(if $(filter release debug,$(BUILD)),$(CHECKED_USE)) ## AddressSanitizer and valgrind see the use of freed memory
+	$(say) CHECK 'memory checkers see the use of freed memory'
+	@$(if $(filter release debug,$(BUILD)),tests/checkers.sh $(CHECKED_USE))
+
 # Several of these at once would fight for the processors and for build/debug.
 ifneq ($(filter check-debug check-asan check-ubsan check-tsan check-valgrind,$(MAKECMDGOALS)),)
 .NOTPARALLEL:
@@ -285,6 +302,12 @@ check-tsan: ## run the suites with ThreadSanitizer
 check-valgrind: deps-valgrind ## run the suites under valgrind memcheck (VALGRIND_SUITES="a b")
 	@$(MAKE) BUILD=debug CHECKER=valgrind WRAP='$(VALGRIND)' SKIP='$(VALGRIND_SKIP)' \
 	    SUITES='$(VALGRIND_SUITES)' check-side
+
+COVERAGE ?= 92
+coverage: ## which lines of the library the suites run; fails below COVERAGE=92 percent
+	@find build/coverage -name '*.gcda' -delete 2>/dev/null || true
+	@$(MAKE) BUILD=coverage check-side SUITES='$(SUITES)'
+	@tests/coverage.sh build/coverage $(COVERAGE)
 
 include tests/numa/numa.mk
 include packaging/packaging.mk
@@ -341,6 +364,7 @@ bench-quick: all bench-programs ## the same, smaller and fewer runs
 
 include bench/numa/bench-numa.mk
 include bench/inspect/inspect.mk
+include bench/afterlife/afterlife.mk
 
 # --------------------------------------------------------------------------------------- sources
 format: ## clang-format all sources
@@ -372,5 +396,5 @@ clean: ## remove build/
 	rm -rf build
 
 -include $(LIBRARY_OBJECTS:.o=.d) $(PIC_OBJECTS:.o=.d) $(TEST_OBJECTS:.o=.d) \
-         $(PROGRAM_SOURCES:%.c=$(OBJ)/%.d) $(BENCH_COMMON:.o=.d) $(EMBEDDERS:=.d) \
+         $(PROGRAM_SOURCES:%.c=$(OBJ)/%.d) $(BENCH_COMMON:.o=.d) $(EMBEDDERS:=.d) $(CHECKED_USE:=.d) \
          $(wildcard $(OBJ)/bench/*.d)

@@ -82,7 +82,7 @@ static bool ha_age_batch(struct ha_pool *pool, uint32_t now_ms, uint32_t keep_ms
     }
     pthread_mutex_unlock(&pool->lock);
     for (unsigned i = 0; i < empties; i++)
-        ha_chunk_give(pool->windows, empty[i]);
+        ha_pool_leave(pool, empty[i]);
     return n == HA_AGE_BATCH;
 }
 
@@ -114,7 +114,7 @@ size_t ha_pool_trim(struct ha_pool *pool)
     pthread_mutex_unlock(&pool->lock);
     for (struct ha_chunk *next; empty != NULL; empty = next) {
         next = empty->next;
-        ha_chunk_give(pool->windows, empty);
+        ha_pool_leave(pool, empty);
     }
     return count;
 }

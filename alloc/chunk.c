@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "alloc/guard.h"
 #include "alloc/window_state.h"
 #include "topology/error.h"
 #include "topology/os.h"
@@ -100,6 +101,7 @@ void *ha_chunk_pop(struct ha_window_state *state, int node, void *owner)
     n->free = state->windows.slot[slot].head;
     n->free_chunks--;
     ha_slot_own(state, slot, 1, owner, HA_SLOT_USED);
+    ha_guard_show(ha_slot_chunk(state, slot), HA_CHUNK);
     return ha_slot_chunk(state, slot);
 }
 
@@ -131,8 +133,10 @@ static char *ha_chunk_reserve(struct ha_window_state *state, int node, int *step
         if (block != NULL)
             break;
     }
-    if (block != NULL) /* it may lie where a span has been */
+    if (block != NULL) { /* it may lie where a span has been */
+        ha_guard_show(block, ha_on_valgrind() ? ha_reservation_bytes[*step] : 0);
         ha_discard(block, ha_reservation_bytes[*step]);
+    }
     return block;
 }
 
@@ -218,6 +222,7 @@ static void *ha_span_take(struct ha_window_state *state, int node, size_t count,
 
     if (block == NULL)
         return NULL;
+    ha_guard_show(block, ha_on_valgrind() ? bytes : 0);
     start = ((uintptr_t)block + HA_PAGE + HA_CHUNK - 1) & -(uintptr_t)HA_CHUNK;
     assert(start + (count << HA_CHUNK_SHIFT) <= (uintptr_t)block + bytes);
     ha_discard((void *)start, count << HA_CHUNK_SHIFT);
@@ -273,6 +278,7 @@ static void *ha_run_take(struct ha_window_state *state, int node, size_t count, 
         n->free_chunks -= count;
         ha_slot_own(state, slot, count, owner, HA_SLOT_RUN);
         run = ha_slot_chunk(state, slot);
+        ha_guard_show(run, count << HA_CHUNK_SHIFT);
     }
     pthread_mutex_unlock(&state->lock);
     return run;
@@ -303,6 +309,8 @@ static void ha_span_give(struct ha_window_state *state, size_t slot, size_t coun
     struct ha_reservation *record = ha_span_record(span);
 
     ha_discard(span, count << HA_CHUNK_SHIFT);
+    /* Under valgrind the keeper keeps it; else mimalloc writes to it, which AddressSanitizer would see. */
+    ha_guard_hide(span, ha_on_valgrind() ? count << HA_CHUNK_SHIFT : 0);
     pthread_mutex_lock(&state->lock);
     state->node[record->node].spans--;
     state->node[record->node].reserved -= record->bytes;
@@ -315,6 +323,7 @@ static void ha_singles_give(struct ha_window_state *state, int node, size_t slot
     struct ha_window_node *n = &state->node[node];
 
     ha_discard(ha_slot_chunk(state, slot), count << HA_CHUNK_SHIFT);
+    ha_guard_hide(ha_slot_chunk(state, slot), count << HA_CHUNK_SHIFT);
     pthread_mutex_lock(&state->lock);
     for (size_t i = count; i-- > 0;)
         ha_chunk_push(state, node, slot + i);

@@ -65,8 +65,29 @@ static void ha_run_drop(struct ha_hole *hole, struct hearth_run *run, char *fron
     __atomic_store_n(&hole->block, NULL, __ATOMIC_RELEASE);
     __atomic_store_n(&run->cursor, NULL, __ATOMIC_RELEASE);
     run->limit = NULL;
-    hole->end = NULL;
+    hole->end = hole->ready = NULL;
     hole->bytes = 0;
+}
+
+/* Checkers and option poison: free memory is looked at before it is handed out. */
+static __attribute__((noinline)) void ha_run_checked(struct ha_allocator *allocator,
+                                                     struct ha_hole *hole, struct hearth_run *run)
+{
+    const struct ha_block *block = hole->block;
+    if (allocator->space->exact)
+        run->limit = run->cursor + block->cell;
+    ha_guard_ready(allocator->space, run->cursor, (size_t)(run->limit - run->cursor),
+                   block->stamp != 0);
+}
+
+bool ha_run_step(struct ha_allocator *allocator, unsigned k)
+{
+    struct ha_hole *hole = &allocator->hole[k];
+    struct hearth_run *run = &allocator->run[k];
+    if (run->limit == hole->ready)
+        return false;
+    ha_run_checked(allocator, hole, run);
+    return true;
 }
 
 size_t ha_run_next(struct ha_allocator *allocator, unsigned k)
@@ -96,10 +117,12 @@ size_t ha_run_next(struct ha_allocator *allocator, unsigned k)
     if (allocator->portion != 0 && (size_t)(to - from) > (size_t)allocator->portion * block->cell)
         to = from + (size_t)allocator->portion * block->cell;
     size_t bytes = (size_t)(to - from);
-    if (!block->stamp)
-        ha_zero(from, bytes);
     run->cursor = from;
-    run->limit = to;
+    run->limit = hole->ready = to;
+    if (__builtin_expect(allocator->space->checked, 0))
+        ha_run_checked(allocator, hole, run);
+    else if (!block->stamp)
+        ha_zero(from, bytes);
     hole->bytes += (uint32_t)bytes;
     allocator->bytes += bytes;
     allocator->objects += bytes == block->cell ? 1 : bytes / block->cell;
@@ -111,7 +134,7 @@ void ha_run_hold(struct ha_allocator *allocator, unsigned k, struct ha_block *bl
     struct ha_hole *hole = &allocator->hole[k];
     hole->block = block;
     hole->granule = HA_FIRST_GRANULE;
-    hole->end = NULL;
+    hole->end = hole->ready = NULL;
     hole->bytes = 0;
     allocator->run[k].cursor = allocator->run[k].limit = NULL;
 }
@@ -120,9 +143,9 @@ uint64_t ha_allocator_left(const struct ha_allocator *allocator)
 {
     uint64_t cells = 0;
     for (unsigned k = 0; k < HEARTH_RUNS; k++) {
-        size_t left = (size_t)(allocator->run[k].limit - allocator->run[k].cursor);
-        if (left != 0)
-            cells += left / allocator->hole[k].block->cell;
+        const struct ha_hole *hole = &allocator->hole[k];
+        if (hole->block != NULL)
+            cells += (size_t)(hole->ready - allocator->run[k].cursor) / hole->block->cell;
     }
     return cells;
 }
@@ -130,6 +153,8 @@ uint64_t ha_allocator_left(const struct ha_allocator *allocator)
 uint64_t ha_allocator_recall(struct ha_allocator *allocator)
 {
     uint64_t cells = 0;
+    if (allocator->space->checked) /* what was made ready is free memory no more */
+        return 0;
     for (unsigned k = 0; k < HEARTH_RUNS; k++) {
         struct hearth_run *run = &allocator->run[k];
         size_t left = (size_t)(run->limit - run->cursor);
@@ -139,7 +164,7 @@ uint64_t ha_allocator_recall(struct ha_allocator *allocator)
         cells += left / hole->block->cell;
         allocator->bytes -= left;
         hole->bytes -= (uint32_t)left;
-        run->limit = run->cursor;
+        run->limit = hole->ready = run->cursor;
     }
     allocator->objects -= cells;
     return cells;
@@ -153,7 +178,7 @@ void ha_allocator_flush(struct ha_allocator *allocator)
         struct ha_block *block = hole->block;
         if (block == NULL)
             continue;
-        size_t left = (size_t)(run->limit - run->cursor);
+        size_t left = (size_t)(hole->ready - run->cursor);
         allocator->bytes -= left;
         allocator->objects -= left / block->cell;
         hole->bytes -= (uint32_t)left;
@@ -166,7 +191,8 @@ static bool ha_hole_right(const struct ha_hole *hole, const struct hearth_run *r
 {
     const struct ha_block *block = hole->block;
     if (block == NULL)
-        return run->cursor == NULL && run->limit == NULL && hole->end == NULL;
+        return run->cursor == NULL && run->limit == NULL && hole->end == NULL &&
+               hole->ready == NULL;
     if (block->state != HA_CURRENT || !block->young || block->frontier != NULL ||
         block->size_class != k / 2 || block->kind != (k & 1) || hole->granule < HA_FIRST_GRANULE ||
         hole->granule > block->end)
@@ -174,8 +200,8 @@ static bool ha_hole_right(const struct ha_hole *hole, const struct hearth_run *r
     if (run->cursor == NULL)
         return run->limit == NULL && hole->end == NULL && hole->bytes == 0;
     const char *first = ha_block_start(block) + HEARTH_HEADER;
-    return run->cursor >= first && run->cursor <= run->limit && run->limit <= hole->end &&
-           hole->end == ha_cell_at(block, hole->granule) &&
+    return run->cursor >= first && run->cursor <= run->limit && run->limit <= hole->ready &&
+           hole->ready <= hole->end && hole->end == ha_cell_at(block, hole->granule) &&
            (size_t)(run->cursor - first) % block->cell == 0 &&
            (size_t)(run->limit - first) % block->cell == 0;
 }

@@ -1,7 +1,7 @@
 /* alloc/hole.h - a mutator's allocation state: the holes of the blocks it holds, cut into runs.
  *
  * Invariant: for each run index, cells below run.cursor in the held block are allocated or marked;
- * memory in [cursor, limit) is zero; hole_end >= limit. Own thread only, or world stopped. */
+ * memory in [cursor, limit) is zero; limit <= ready <= end of the hole. Own thread only, or world stopped. */
 #ifndef HEARTH_ALLOC_HOLE_H
 #define HEARTH_ALLOC_HOLE_H
 
@@ -12,6 +12,7 @@ enum { HA_RUN_BYTES = 8192 }; /* zeroed and charged at a time; measured best of 
 struct ha_hole {
     struct ha_block *block; /* held, CURRENT; NULL: none                        */
     char *end;              /* of the present hole                              */
+    char *ready;            /* end of what is charged; run.limit unless exact   */
     uint32_t granule;       /* where the search for the next hole begins        */
     uint32_t bytes;         /* of runs made in the block                        */
 };
@@ -32,8 +33,11 @@ size_t ha_run_next(struct ha_allocator *allocator, unsigned k);
 
 /* Cells of runs that are not allocated yet. Own thread, or while it stands. */
 uint64_t ha_allocator_left(const struct ha_allocator *allocator);
-/* End all runs where their cursors are: the rest belongs to the next runs. Returns how many cells. */
+/* End all runs where their cursors are: the rest belongs to the next runs. Returns how many cells. Does
+ * nothing where memory is checked (option poison, checkers). */
 uint64_t ha_allocator_recall(struct ha_allocator *allocator);
+/* Exact runs: the next cell of what ha_run_next has charged; false: nothing is left of that. */
+bool ha_run_step(struct ha_allocator *allocator, unsigned k);
 
 /* Hold a block taken from a pool. */
 void ha_run_hold(struct ha_allocator *allocator, unsigned k, struct ha_block *block);

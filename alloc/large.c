@@ -15,6 +15,8 @@ static struct ha_block *ha_take_adjacent(struct ha_pool *pool, size_t payload, s
     struct ha_block *block = ha_pool_adjacent(pool, blocks, grow, &zero);
     if (block == NULL)
         return NULL;
+    if (pool->hides)
+        ha_guard_show(ha_block_start(block), payload + HEARTH_GRANULE);
     if (!zero)
         memset(ha_block_start(block), 0, payload + HEARTH_GRANULE);
     block->span = 0;
@@ -41,6 +43,9 @@ static struct ha_block *ha_take_span(struct ha_pool *pool, size_t payload, size_
     block->span = 1;
     block->blocks = 0;
     block->cards = (uint8_t *)ha_large_object(block) + payload;
+    if (pool->hides)
+        ha_guard_hide(block->cards + cards,
+                      (size_t)((char *)chunk + chunks * HA_CHUNK - (char *)block->cards) - cards);
     __atomic_store_n(&block->state, HA_LARGE, __ATOMIC_RELEASE);
     pthread_mutex_lock(&pool->lock);
     pool->used += blocks;
@@ -113,10 +118,14 @@ void ha_large_give(struct ha_space *space, struct ha_pool *pool, struct ha_block
     *ha_meta_of(ha_large_object(block)) = 0;
     if (block->span) {
         pool->used -= blocks;
-        ha_chunk_give(pool->windows, ha_chunk_of(block));
+        ha_pool_leave(pool, ha_chunk_of(block));
     } else {
-        if (space->poison)
-            memset(ha_block_start(block), 0xfb, block->size + HEARTH_GRANULE);
+        if (space->poison) {
+            ha_guard_show(ha_block_start(block), blocks << HA_BLOCK_SHIFT);
+            memset(ha_block_start(block), HA_POISON, blocks << HA_BLOCK_SHIFT);
+        }
+        if (pool->hides)
+            ha_guard_hide(ha_block_start(block), blocks << HA_BLOCK_SHIFT);
         block->size = 0;
         ha_pool_free(pool, block, blocks, now_ms);
     }

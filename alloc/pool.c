@@ -84,12 +84,19 @@ struct ha_pool *ha_pool_create(struct ha_windows *windows, int node, void *owner
     return pool;
 }
 
+void ha_pool_leave(struct ha_pool *pool, struct ha_chunk *chunk)
+{
+    if (pool->hides)
+        ha_guard_show(chunk, chunk->span * HA_CHUNK);
+    ha_chunk_give(pool->windows, chunk);
+}
+
 static void ha_give_large(struct ha_pool *pool, struct ha_list *list)
 {
     for (struct ha_block *block = list->head, *next; block != NULL; block = next) {
         next = block->next;
         if (block->span)
-            ha_chunk_give(pool->windows, ha_chunk_of(block));
+            ha_pool_leave(pool, ha_chunk_of(block));
     }
 }
 
@@ -100,7 +107,7 @@ void ha_pool_destroy(struct ha_pool *pool)
     ha_give_large(pool, &pool->large_old);
     for (struct ha_chunk *chunk = pool->chunks, *next; chunk != NULL; chunk = next) {
         next = chunk->next;
-        ha_chunk_give(windows, chunk);
+        ha_pool_leave(pool, chunk);
     }
     pthread_mutex_destroy(&pool->lock);
     pthread_mutex_destroy(&pool->ageing);
@@ -148,6 +155,9 @@ static bool ha_pool_grow(struct ha_pool *pool)
     }
     __atomic_store_n(&pool->refused_ms, 0, __ATOMIC_RELAXED);
     ha_chunk_format(chunk, pool, 1);
+    if (pool->hides)
+        ha_guard_hide(ha_block_start(ha_block_at(chunk, HA_HEAD_BLOCKS)),
+                      (size_t)HA_DATA_BLOCKS * HA_BLOCK);
     pthread_mutex_lock(&pool->lock);
     chunk->next = pool->chunks;
     if (pool->chunks != NULL)

@@ -39,6 +39,7 @@ struct ha_pool {
     struct ha_chunk *sweep;     /* full sweep: the next chunk to be taken                  */
     struct ha_list large_young; /* large objects that are not old                          */
     struct ha_list large_old;
+    bool hides;           /* free memory is hidden from a memory checker             */
     size_t chunk_count;   /* ordinary chunks                                         */
     size_t used;          /* blocks in use, large objects in blocks included         */
     size_t partial_bytes; /* free bytes in the half and quarter buckets              */
@@ -80,6 +81,9 @@ void ha_pool_sort(struct ha_pool *pool, struct ha_block *block);
 void ha_pool_unsort(struct ha_pool *pool, struct ha_block *block);
 /* Collector or owner: block (count of them from a large object) becomes free. */
 void ha_pool_free(struct ha_pool *pool, struct ha_block *block, size_t count, uint32_t now_ms);
+
+/* Give a chunk, or the chunks of a large object, back to the window; it is in no list any more. */
+void ha_pool_leave(struct ha_pool *pool, struct ha_chunk *chunk);
 
 /* Put the block in the young list if it is not there; pool->lock is held or the world stopped. */
 void ha_pool_add_young(struct ha_pool *pool, struct ha_block *block);

@@ -34,7 +34,7 @@ hearth_status ha_space_init(struct ha_space *space, const struct hearth_topology
     space->topology = topology;
     space->owner = owner;
     space->strict = options->policy == HT_POLICY_STRICT;
-    space->poison = options->poison;
+    space->poison = space->checked = options->poison;
     space->keep_ms = (uint32_t)options->release_after;
     for (int n = 0; n < topology->nodes; n++) {
         space->pool[n] = ha_pool_create(space->windows, n, owner);

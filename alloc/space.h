@@ -5,6 +5,7 @@
 #ifndef HEARTH_ALLOC_SPACE_H
 #define HEARTH_ALLOC_SPACE_H
 
+#include "alloc/guard.h"
 #include "alloc/pool.h"
 
 /* How hard to look for room. */
@@ -20,18 +21,23 @@ enum ha_refusal { HA_GRANTED, HA_OVER_BUDGET, HA_NO_MEMORY };
 struct ha_space {
     struct ha_windows *windows;
     const struct hearth_topology *topology;
-    void *owner;         /* the heap                                             */
-    int nodes;           /* pools                                                */
-    bool strict;         /* never spill to another node                          */
-    bool poison;         /* fill freed cells                                     */
-    uint32_t keep_ms;    /* age at which free memory goes back; 0: never         */
-    size_t limit;        /* blocks: hard limit (atomic)                          */
-    size_t budget;       /* blocks: what may be used now (atomic)                */
-    size_t used;         /* blocks in use (atomic)                               */
-    size_t peak;         /* most of that (atomic)                                */
-    size_t nursery_used; /* bytes handed to mutators since the last collection   */
-    size_t nursery;      /* bytes after which a minor collection is due          */
-    uint64_t spilled;    /* blocks that came from another node than wished       */
+    void *owner;             /* the heap                                             */
+    int nodes;               /* pools                                                */
+    bool strict;             /* never spill to another node                          */
+    bool poison;             /* fill freed cells                                     */
+    bool hides;              /* free memory is hidden from a memory checker          */
+    bool guarded;            /* objects have guards behind them                      */
+    bool exact;              /* runs of one cell                                     */
+    bool checked;            /* any of the above: runs are made by ha_guard_ready    */
+    uint32_t keep_ms;        /* age at which free memory goes back; 0: never         */
+    size_t limit;            /* blocks: hard limit (atomic)                          */
+    size_t budget;           /* blocks: what may be used now (atomic)                */
+    size_t used;             /* blocks in use (atomic)                               */
+    size_t peak;             /* most of that (atomic)                                */
+    size_t nursery_used;     /* bytes handed to mutators since the last collection   */
+    size_t nursery;          /* bytes after which a minor collection is due          */
+    uint64_t spilled;        /* blocks that came from another node than wished       */
+    struct ha_damage damage; /* free memory that was written to                  */
     struct ha_pool *pool[HT_MAX_NODES];
 };
 

@@ -5,8 +5,6 @@
  * workers of that node sweep it first. */
 #include "alloc/sweep.h"
 
-#include <string.h>
-
 #include <emmintrin.h>
 
 enum { HA_SWEEP_STEP = 1024 }; /* bytes whose per-lane counts cannot overflow: 64 vectors */
@@ -56,13 +54,4 @@ struct ha_swept ha_sweep_block(struct ha_block *block, uint8_t dead_a, uint8_t d
     block->live = (uint16_t)swept.live;
     block->touched = 0;
     return swept;
-}
-
-void ha_poison_block(struct ha_block *block)
-{
-    for (unsigned i = 0; i < block->cells; i++) {
-        uintptr_t object = ha_object_at(block, i);
-        if (ha_mark_load(ha_meta_of(object)) == 0)
-            memset((char *)object - HEARTH_HEADER, 0xfb, block->cell);
-    }
 }

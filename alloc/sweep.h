@@ -14,7 +14,4 @@ struct ha_swept {
 struct ha_swept ha_sweep_block(struct ha_block *block, uint8_t dead_a, uint8_t dead_b,
                                uint8_t gen1);
 
-/* Fill every unmarked cell with 0xfb (option poison). */
-void ha_poison_block(struct ha_block *block);
-
 #endif

@@ -36,6 +36,7 @@ void hg_afterlife(hearth_heap *heap, bool full)
 {
     hg_cells_resolve(heap, full);
     hg_control_found(heap);
+    hg_leaks_judge(heap, full);
     if (hg_finalizers_legacy(heap, full))
         hg_cells_resolve(heap, full);
     hg_control_kept(heap);

@@ -7,6 +7,7 @@
  * collection, whoever made it, left too little. The mutator's node is latched once per block. No lock is
  * held when collecting. */
 #include "alloc/large.h"
+#include "gc/guard.h"
 #include "gc/heap.h"
 #include "gc/slots.h"
 #include "topology/error.h"
@@ -223,7 +224,8 @@ static __attribute__((noinline)) void *hg_cell(struct hg_mutator *m, struct ha_a
 {
     struct hearth_run *run = &from->run[k];
     struct hg_hunger hunger = {0, 0, HA_GRANTED, 0, 0};
-    hg_slow_entry(m);
+    if (!ha_run_step(from, k))
+        hg_slow_entry(m);
     while ((size_t)(run->limit - run->cursor) < cell) {
         bool counted = hg_threshold_on(m->public.heap);
         from->portion = counted ? hg_threshold_portion(m) : 0;
@@ -246,7 +248,8 @@ static void *hg_large(struct hg_mutator *m, size_t size, unsigned kind, uint64_t
 {
     hearth_heap *heap = m->public.heap;
     struct hg_hunger hunger = {0, 0, HA_GRANTED, 0, 0};
-    size_t blocks = ha_large_blocks(size);
+    bool guarded = heap->space.guarded && header >> 32 != UINT32_MAX;
+    size_t payload = guarded ? hg_guarded_size(size) : size, blocks = ha_large_blocks(payload);
     if (size > (size_t)1 << 46 || blocks > hg_limit(heap)) {
         ht_fail(HEARTH_ELIMIT, "an object of %zu bytes exceeds the heap limit of %zu bytes", size,
                 hg_limit(heap) << HA_BLOCK_SHIFT);
@@ -259,19 +262,36 @@ static void *hg_large(struct hg_mutator *m, size_t size, unsigned kind, uint64_t
     int node;
     for (;;) {
         node = hg_latch_node(m, wish);
-        object = ha_large_take(&heap->space, node, size, kind, &hunger.why);
+        object = ha_large_take(&heap->space, node, payload, kind, &hunger.why);
         if (object != 0)
             break;
         if (!hg_make_room(m, &hunger, blocks, node))
             return NULL;
     }
     hg_note_spill(m, node, object);
-    m->allocator.bytes += size;
+    m->allocator.bytes += payload;
     m->allocator.objects++;
     m->credit--;
     header |= HEARTH_OBJECT_LARGE | (kind == HA_SCAN ? HEARTH_OBJECT_CARDS : 0u);
+    if (guarded)
+        hg_guard_set((void *)object, size);
     __atomic_store_n(hearth_header_of((void *)object), header, __ATOMIC_RELEASE);
     return (void *)object;
+}
+
+/* A small object whose run is used up. */
+static void *hg_small(struct hg_mutator *m, struct ha_allocator *from, size_t size, unsigned kind,
+                      uint64_t header, int wish)
+{
+    bool guarded = m->public.heap->space.guarded;
+    size_t whole = guarded ? hg_guarded_size(size) : size;
+    if (whole > HA_SMALL_MAX)
+        return hg_large(m, size, kind, header, wish);
+    unsigned size_class = ha_class_of(whole);
+    void *object = hg_cell(m, from, size_class * 2 + kind, ha_class_cell(size_class), header, wish);
+    if (guarded && object != NULL)
+        hg_guard_set(object, size);
+    return object;
 }
 
 /* `size` payload bytes for a known type, from the mutator's runs or those of a node. */
@@ -292,7 +312,7 @@ hg_allocate_plain(struct hg_mutator *m, struct ha_allocator *from, const struct 
     struct hearth_run *run = &from->run[k];
     char *at = run->cursor;
     if ((size_t)(run->limit - at) < cell)
-        return hg_cell(m, from, k, cell, header, wish);
+        return hg_small(m, from, size, kind, header, wish);
     run->cursor = at + cell;
     *(uint64_t *)(void *)at = header;
     return at + HEARTH_HEADER;

@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include "gc/afterlife.h"
 #include "gc/card.h"
+#include "gc/guard.h"
 #include "gc/heap.h"
 #include "gc/reclaim.h"
 #include "gc/rootset.h"
@@ -173,6 +174,7 @@ static void hg_collect_stopped(hearth_heap *heap, bool all_old, int node, hearth
     uint64_t allocated = hg_flush_mutators(heap, &objects), live_before = hg_live_bytes(heap);
     hg_control_begin(heap, (int)c->generation, objects);
     objects += hg_live_objects(heap);
+    hg_guard_check_all(heap);
     if (heap->options.verify)
         hg_verify_report(heap, true);
     heap->marks.set_old = heap->options.generational;
@@ -303,9 +305,7 @@ hearth_status hearth_gc_collect_count(hearth_mutator *mutator, int generation, s
         *unreachable = (size_t)m->unreachable;
     hg_pending_run(m);
     hg_pressure_run(m);
-    if (mutator->heap->corrupt != HEARTH_OK)
-        return ht_fail(mutator->heap->corrupt, "%s", mutator->heap->corrupt_why);
-    return HEARTH_OK;
+    return hg_health(mutator->heap);
 }
 
 hearth_status hearth_gc_collect(hearth_mutator *mutator, int generation)

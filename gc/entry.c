@@ -215,18 +215,12 @@ void hg_entry_unindex(struct hg_entries *entries, struct hg_entry *entry)
 
 struct hg_entry *hg_entry_find(const struct hg_entries *entries, uintptr_t object)
 {
-    struct hg_entry *due = NULL;
     if (entries->buckets == 0)
         return NULL;
-    for (struct hg_entry *entry = entries->bucket[hg_bucket(entries, object)]; entry != NULL;
-         entry = entry->chain) {
-        if (entry->object != object)
-            continue;
-        if (!hg_entry_is_due(entry))
-            return entry;
-        due = entry;
-    }
-    return due;
+    struct hg_entry *entry = entries->bucket[hg_bucket(entries, object)];
+    while (entry != NULL && entry->object != object)
+        entry = entry->chain;
+    return entry;
 }
 
 static void hg_slabs_free(struct hg_entry_slabs *list)

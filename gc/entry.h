@@ -7,7 +7,8 @@
  * records, "specials", in a list by span.) A hash index finds the entry of an object, until it leaves the queue.
  *
  * Invariant: slab->object[i] is entry[i].object if that is REGISTERED, else 0 and so are its bits; a slab with young
- * or found bits is in the list of such slabs; the index has exactly what is REGISTERED or DUE and no CELL.
+ * or found bits is in the list of such slabs; the index has exactly what is REGISTERED or DUE and no CELL,
+ * one of an object at most.
  * Lock: pending->lock, or world stopped. Node: ordinary memory of who registers. */
 #ifndef HEARTH_GC_ENTRY_H
 #define HEARTH_GC_ENTRY_H
@@ -103,7 +104,7 @@ void hg_entries_age(struct hg_entries *entries);
 void hg_entries_harvest(struct hg_entries *entries, struct hg_line *line);
 
 void hg_entry_unindex(struct hg_entries *entries, struct hg_entry *entry);
-/* The object's entry: one that is not due rather than one that is; NULL: none. */
+/* The object's entry, registered or due; NULL: none. */
 struct hg_entry *hg_entry_find(const struct hg_entries *entries, uintptr_t object);
 
 void hg_entries_free(struct hg_entries *entries);

@@ -41,7 +41,7 @@ static struct hg_cell *hg_cell_at(uintptr_t object)
 static uintptr_t hg_cell_tag(const hearth_heap *heap, uintptr_t object)
 {
     uint8_t mark = __atomic_load_n(ha_meta_of(object), __ATOMIC_SEQ_CST) & HA_MARK;
-    return mark == heap->marks.old ? HG_TAG_PROMOTE : 0;
+    return hg_mark_is_old(&heap->marks, mark) ? HG_TAG_PROMOTE : 0;
 }
 
 /* The place of a key in a block that has its part of the table. */
@@ -210,7 +210,7 @@ static bool hg_value_due(const hearth_heap *heap, uintptr_t value, uintptr_t tag
     if (!ha_windows_contain(heap->space.windows, value))
         return false;
     uint8_t mark = ha_mark_load(ha_meta_of(value)) & HA_MARK;
-    return mark != heap->marks.old && (tag != 0 || mark != heap->marks.gen1);
+    return !hg_mark_is_old(&heap->marks, mark) && (tag != 0 || mark != heap->marks.gen1);
 }
 
 /* One ephemeron of the registry, between two runs of the tracer; true if its value was pushed. */

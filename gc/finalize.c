@@ -21,13 +21,19 @@ void hg_finalizers_destroy(hearth_heap *heap)
     heap->finalizers = (struct hg_finalizers){0, 0, 0, 0}; /* pending.c frees the entries */
 }
 
+/* Written by one at a time; statistics read it at any time. */
+static void hg_count_add(struct hg_finalizers *f, ptrdiff_t more)
+{
+    __atomic_store_n(&f->count, f->count + (size_t)more, __ATOMIC_RELAXED);
+}
+
 /* Into the registry: the entry has its object, fn, data, priority and kind. The lock is held. */
 static void hg_register(hearth_heap *heap, struct hg_entry *entry)
 {
     struct hg_finalizers *f = &heap->finalizers;
     entry->serial = ++f->serial;
     hg_entry_register(&heap->pending.entries, entry);
-    f->count++;
+    hg_count_add(f, 1);
     f->legacy += entry->kind == HG_ENTRY_LEGACY;
 }
 
@@ -144,7 +150,7 @@ hearth_status hearth_finalizer_remove(hearth_mutator *mutator, void *object)
         hg_entry_unindex(entries, entry);
         hg_entry_withdraw(entry, HG_ENTRY_TAKEN);
         hg_entry_give(entries, entry);
-        heap->finalizers.count--;
+        hg_count_add(&heap->finalizers, -1);
     } else {
         status = ht_fail(HEARTH_ESTATE, "hearth_finalizer_remove: object %p has %s", object,
                          entry == NULL            ? "no finalizer"
@@ -223,7 +229,7 @@ static void hg_found_finalizers(hearth_heap *heap, struct hg_entry_slab *slab,
             hg_entry_found(&heap->pending.entries, slab, i);
             count++;
         }
-    heap->finalizers.count -= count;
+    hg_count_add(&heap->finalizers, -(ptrdiff_t)count);
     hg_pending_add(heap, count);
 }
 
@@ -306,7 +312,6 @@ hearth_status hearth_finalize_all(hearth_mutator *mutator)
     hearth_status status = hg_may_finalize(mutator, "hearth_finalize_all");
     if (status != HEARTH_OK)
         return status;
-    hearth_safepoint(mutator);
     for (int round = 0; round < HG_ROUNDS; round++) {
         size_t due = hg_all_due(mutator->heap);
         if (due == 0)

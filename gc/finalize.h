@@ -12,7 +12,7 @@ struct hg_type;
 
 struct hg_finalizers {
     uint64_t serial; /* of the last registration                                        */
-    size_t count;    /* REGISTERED entries that have not been found                     */
+    size_t count;    /* REGISTERED entries that have not been found (atomic)            */
     size_t legacy;   /* of them: LEGACY                                                 */
     size_t kept;     /* of them: put into the garbage list by this collection           */
 };

@@ -49,6 +49,7 @@ static hearth_status hg_heap_parts(hearth_heap *heap)
         status = ha_space_init(&heap->space, heap->topology, &heap->options, heap);
     if (status != HEARTH_OK)
         return status;
+    ha_space_guard(&heap->space, heap->options.guard);
     int workers = (int)heap->options.workers;
     if (workers == 0)
         workers = heap->topology->cpus;
@@ -70,6 +71,7 @@ static void hg_heap_free(hearth_heap *heap)
     hg_types_destroy(&heap->types);
     hg_remember_free(&heap->orphans);
     hg_roots_destroy(&heap->roots);
+    hg_leaks_destroy(heap);
     if (heap->topology != NULL)
         ht_topology_destroy(heap->topology);
     pthread_cond_destroy(&heap->stopped);
@@ -94,6 +96,7 @@ hearth_status hearth_heap_create(hearth_heap **out, const hearth_options *option
     pthread_cond_init(&heap->stopped, NULL);
     pthread_cond_init(&heap->resumed, NULL);
     hg_roots_init(&heap->roots);
+    hg_leaks_init(heap);
     hg_marks_init(&heap->marks);
     hearth_status status = hg_heap_options(&heap->options, options);
     if (status == HEARTH_OK)

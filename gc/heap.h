@@ -12,6 +12,7 @@
 #include "gc/control.h"
 #include "gc/finalize.h"
 #include "gc/histogram.h"
+#include "gc/leaks.h"
 #include "gc/mark.h"
 #include "gc/mutator.h"
 #include "gc/pending.h"
@@ -79,6 +80,7 @@ struct hearth_heap {
     struct hg_pending pending; /* callbacks and finalizers that are due                   */
     struct hg_pins pins;       /* pinned and immortal objects                             */
     struct hg_control control; /* the interface of the collector: thresholds, garbage ... */
+    struct hg_leaks leaks;     /* objects that should be dead                             */
     pthread_mutex_t lock;
     pthread_cond_t stopped;   /* a mutator came to stand                                 */
     pthread_cond_t resumed;   /* the world runs again                                    */
@@ -152,6 +154,12 @@ void hg_charge_external(struct hg_mutator *mutator, size_t bytes, bool used_up);
 hearth_status hg_verify_heap(hearth_heap *heap, bool before);
 /* The same for option verify=1: keeps the first failure in heap->corrupt. */
 void hg_verify_report(hearth_heap *heap, bool before);
+
+/* The verifier's part for marks, mutators, workers, histograms, windows, and where blocks lie. */
+hearth_status hg_parts_check(hearth_heap *heap);
+
+/* What options verify, poison and guard have found so far: OK, or ECORRUPT with the first of it. */
+hearth_status hg_health(const hearth_heap *heap);
 
 /* Call `fn` for every marked object (small and large) of every pool; world stopped. */
 void hg_walk_marked(hearth_heap *heap, void (*fn)(void *data, uintptr_t object, uint8_t mark),

@@ -60,8 +60,8 @@ hearth_status hg_inspect_objects(hearth_heap *heap, void *const *objects, size_t
 int hg_generation(const hearth_heap *heap, uintptr_t object)
 {
     uint8_t mark = ha_mark_load(ha_meta_of(object)) & HA_MARK;
-    if (mark == HG_YOUNG)
-        return 0;
+    if (mark == HG_YOUNG || hg_mark_is_frozen(mark))
+        return mark == HG_YOUNG ? 0 : 3;
     return mark == heap->marks.gen1 ? 1 : 2;
 }
 

@@ -58,7 +58,13 @@ static inline size_t hg_footprint(uintptr_t object)
     return block->state == HA_LARGE ? ha_large_blocks(block->size) << HA_BLOCK_SHIFT : block->cell;
 }
 
-/* 0, 1 or 2. */
+/* Frozen objects have a mark that is none of the generations'. */
+static inline bool hg_mark_is_frozen(uint8_t mark)
+{
+    return (mark & ~(HG_GEN1_A | HG_GEN1_B | HG_OLD_A | HG_OLD_B)) != 0;
+}
+
+/* 0, 1, 2, or 3: frozen. */
 int hg_generation(const hearth_heap *heap, uintptr_t object);
 
 /* A list of addresses. `failed`: an addition found no memory; what is in it is good. */

@@ -5,6 +5,7 @@
  * used up and dropped by its mutator meanwhile (state before hole: ha_run_drop), so the answer is taken
  * again if its state has changed. Lock order: heap->lock first of all. */
 #include "alloc/large.h"
+#include "gc/guard.h"
 #include "gc/heap.h"
 #include "gc/slots.h"
 #include "topology/error.h"
@@ -137,6 +138,8 @@ size_t hearth_usable_size(hearth_heap *heap, const void *object)
         ht_fail(HEARTH_EOBJECT, "hearth_usable_size: %p is not an object of this heap", object);
         return 0;
     }
+    if (heap->space.guarded)
+        return hg_guarded_payload(heap, (uintptr_t)object);
     return ha_object_capacity((uintptr_t)object);
 }
 

@@ -71,8 +71,10 @@ static void hg_generation_object(void *data, uintptr_t object, uint8_t mark)
 {
     struct hg_generation_walk *walk = data;
     (void)mark;
-    if (ha_block_of(object)->kind != HA_LEAF &&
-        (walk->generation < 0 || hg_generation(walk->heap, object) == walk->generation))
+    if (ha_block_of(object)->kind == HA_LEAF)
+        return;
+    int generation = hg_generation(walk->heap, object);
+    if (walk->generation < 0 ? generation < 3 : generation == walk->generation)
         hg_list_add(walk->found, object);
 }
 

@@ -237,7 +237,6 @@ hearth_status hearth_finalize_run(hearth_mutator *mutator, size_t max, size_t *r
     hearth_status status = hg_may_finalize(mutator, "hearth_finalize_run");
     if (status != HEARTH_OK)
         return status;
-    hearth_safepoint(mutator);
     size_t count = hg_pending_run_some(hg_mutator_of(mutator), max);
     if (ran != NULL)
         *ran = count;
@@ -278,7 +277,8 @@ static void hg_pending_sleep(struct hg_mutator *m, const struct timespec *deadli
     int before, error = 0;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
     pthread_mutex_lock(&pending->lock);
-    while (pending->count == 0 && pending->wakes == m->wakes && error != ETIMEDOUT)
+    while (__atomic_load_n(&pending->count, __ATOMIC_RELAXED) == 0 && pending->wakes == m->wakes &&
+           error != ETIMEDOUT)
         error = deadline != NULL
                     ? pthread_cond_timedwait(&pending->arrived, &pending->lock, deadline)
                     : pthread_cond_wait(&pending->arrived, &pending->lock);

@@ -47,6 +47,8 @@ static struct ha_swept hg_sweep_one(struct hg_sweep *sweep, struct ha_block *blo
     struct ha_swept swept = ha_sweep_block(block, sweep->dead_a, sweep->dead_b, sweep->gen1);
     if (sweep->heap->space.poison)
         ha_poison_block(block);
+    if (sweep->heap->space.hides)
+        ha_hide_block(block);
     return swept;
 }
 

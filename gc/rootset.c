@@ -2,13 +2,13 @@
  *
  * The same places that a collection scans (collect.c, hg_scan_roots), told apart. Remembered sets are
  * none of them: who looks sees all old objects. What the collector itself holds (afterlife.h) is pushed
- * to a worker that reports instead of tracing. World stopped; lock order heap->lock < roots->lock. */
+ * to a worker that reports instead of tracing; frozen objects are found by their marks. World stopped; lock order heap->lock < roots->lock. */
 #include "gc/rootset.h"
 
 #include <string.h>
 
 #include "gc/afterlife.h"
-#include "gc/trace.h"
+#include "gc/inspect.h"
 
 struct hg_rootset {
     hearth_visitor visitor; /* first */
@@ -20,8 +20,8 @@ struct hg_rootset {
 
 const char *hearth_root_kind_name(hearth_root_kind kind)
 {
-    static const char *const name[HEARTH_ROOT_KINDS] = {"none",     "frame", "handle",   "global",
-                                                        "provider", "stack", "collector"};
+    static const char *const name[HEARTH_ROOT_KINDS] = {"none",     "frame", "handle",    "global",
+                                                        "provider", "stack", "collector", "frozen"};
     return (unsigned)kind < HEARTH_ROOT_KINDS ? name[kind] : "unknown";
 }
 
@@ -88,7 +88,16 @@ static void hg_report_collector(struct hg_rootset *set)
     worker.report = hg_report_object;
     worker.report_data = set;
     set->root = (struct hg_root){0, HEARTH_ROOT_COLLECTOR, 0, 0, NULL};
+    bool full = set->heap->trace->full; /* of the last collection; full ones have all roots */
+    set->heap->trace->full = true;
     hg_afterlife_roots(set->heap, &worker);
+    set->heap->trace->full = full;
+}
+
+static void hg_report_frozen(void *data, uintptr_t object, uint8_t mark)
+{
+    if (hg_mark_is_frozen(mark))
+        hg_report_object(data, object);
 }
 
 void hg_each_root(hearth_heap *heap, hg_root_report_fn *fn, void *data)
@@ -99,4 +108,6 @@ void hg_each_root(hearth_heap *heap, hg_root_report_fn *fn, void *data)
         hg_report_mutator(&set, m, number);
     hg_report_globals(&set);
     hg_report_collector(&set);
+    set.root = (struct hg_root){0, HEARTH_ROOT_FROZEN, 0, 0, NULL};
+    hg_walk_marked(heap, hg_report_frozen, &set);
 }

@@ -15,7 +15,8 @@ struct hg_root {
 
 typedef void hg_root_report_fn(void *data, const struct hg_root *root);
 
-/* Report every root that holds an object, mutators' first, the collector's last. */
+/* Report every root that holds an object, mutators' first, the collector's and frozen
+ * objects last. */
 void hg_each_root(hearth_heap *heap, hg_root_report_fn *fn, void *data);
 
 /* hearth_visit_ambiguous for a provider that was called by hg_each_root; else nothing happens. */

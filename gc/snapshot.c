@@ -40,6 +40,7 @@ static const char *const hg_synthetic_name[HG_SYNTHETIC] = {
     "(Root providers)",
     "(Conservative stacks)",
     "(Collector)",
+    "(Frozen)",
 };
 
 struct hg_snapshot {

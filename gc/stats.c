@@ -79,9 +79,7 @@ hearth_status hearth_get_stats(hearth_heap *heap, hearth_stats *out)
     out->spilled_blocks = __atomic_load_n(&heap->space.spilled, __ATOMIC_RELAXED);
     out->external_bytes = hearth_external_bytes(heap);
     out->soft_limit_bytes = __atomic_load_n(&heap->pacing.soft_limit, __ATOMIC_RELAXED);
-    pthread_mutex_lock(&heap->pending.lock);
-    out->finalizers = heap->finalizers.count;
-    pthread_mutex_unlock(&heap->pending.lock);
+    out->finalizers = __atomic_load_n(&heap->finalizers.count, __ATOMIC_RELAXED);
     out->finalizers_due = __atomic_load_n(&heap->pending.count, __ATOMIC_RELAXED);
     out->finalizers_run = __atomic_load_n(&heap->pending.run, __ATOMIC_RELAXED);
     out->finalizer_errors = __atomic_load_n(&heap->pending.errors, __ATOMIC_RELAXED);

@@ -24,7 +24,8 @@ enum {
     HG_STACK = 32768,      /* references on a worker's own stack                            */
     HG_SLICE = 1024,       /* slots of a large array visited at a time                      */
     HG_TICK = 512,         /* objects between looks at the other workers                    */
-    HG_FOLLOW = 8,         /* references to one node that are followed rather than sent     */
+    HG_LATE = 64,          /* slots an object with a bitmap has at most                    */
+    HG_FOLLOW = 8,         /* references that are followed rather than sent               */
     HG_FOREIGN_TICKS = 16, /* ticks from one offer to other nodes' workers to the next      */
     HG_FOREIGN = 2048,     /* traced by worker 0 before it calls helpers for other nodes      */
     HG_TICK_EAGER = 16,    /* the same if help-after is below HG_TICK                       */
@@ -32,12 +33,6 @@ enum {
 };
 
 struct hg_trace;
-
-/* A batch being filled for another node: room for end - at more. */
-struct hg_outbox {
-    uintptr_t *at, *end;
-    struct hg_batch *batch;
-};
 
 struct hg_worker {
     hearth_visitor visitor; /* first: trace callbacks get it                             */
@@ -62,7 +57,10 @@ struct hg_worker {
     uintptr_t promote; /* tag for slots of the object being traced (callbacks)      */
     const struct hg_type *types;
     const hearth_object_model *model;
-    struct hg_outbox out[HT_MAX_NODES];
+    uint32_t lates;          /* in `late`                                                 */
+    uintptr_t late[HG_LATE]; /* of the present object: no room in `out`             */
+    uintptr_t
+        *out[HT_MAX_NODES]; /* where the next entry of a batch for that node goes; NULL: none  */
     uint64_t survived;      /* bytes of young objects marked                             */
     uint64_t traced, local; /* objects marked; of them while acting for its home         */
     uint64_t again;         /* of the marked ones: marked before, now promoted           */

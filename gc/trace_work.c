@@ -25,18 +25,18 @@ static int hg_mailbox(const struct hg_worker *w)
 /* References waiting in an outgoing buffer. */
 static uint32_t hg_outgoing(const struct hg_worker *w, int node)
 {
-    const struct hg_outbox *out = &w->out[node];
-    return out->batch != NULL ? (uint32_t)(out->at - out->batch->entry) : 0;
+    const uintptr_t *at = w->out[node];
+    return at != NULL ? (uint32_t)(at - hg_batch_of(at)->entry) : 0;
 }
 
 /* Post what is in the buffer; the batch goes in any case. */
 static void hg_flush(struct hg_worker *w, int node)
 {
-    struct hg_batch *batch = w->out[node].batch;
-    if (batch == NULL)
+    if (w->out[node] == NULL)
         return;
+    struct hg_batch *batch = hg_batch_of(w->out[node]);
     batch->count = hg_outgoing(w, node);
-    w->out[node] = (struct hg_outbox){NULL, NULL, NULL};
+    w->out[node] = NULL;
     w->sent += batch->count;
     if (batch->count != 0)
         hg_mail_post(&w->trace->mail, node, batch, true);
@@ -50,20 +50,23 @@ static void hg_flush_all(struct hg_worker *w)
         hg_flush(w, n);
 }
 
-void hg_send_slow(struct hg_worker *w, int node, uintptr_t entry)
+void hg_send(struct hg_worker *w, uintptr_t entry)
 {
-    struct hg_outbox *out = &w->out[node];
-    hg_flush(w, node);
-    out->batch = hg_batch_take(&w->trace->mail, hg_mailbox(w));
-    if (out->batch == NULL) { /* no memory: trace it here */
-        if (w->top == HG_STACK)
-            hg_spill(w);
-        w->stack[w->top++] = entry;
+    if (entry - w->all_base >= w->all_bytes)
         return;
+    int node = hg_node_of(w, entry);
+    if (hg_batch_full(w->out[node])) { /* or NULL */
+        hg_flush(w, node);
+        struct hg_batch *batch = hg_batch_take(&w->trace->mail, hg_mailbox(w));
+        if (batch == NULL) { /* no memory: trace it here */
+            if (w->top == HG_STACK)
+                hg_spill(w);
+            w->stack[w->top++] = entry;
+            return;
+        }
+        w->out[node] = batch->entry;
     }
-    out->at = out->batch->entry;
-    out->end = out->batch->entry + HG_BATCH;
-    *out->at++ = entry;
+    *w->out[node]++ = entry;
 }
 
 /* Move the `count` oldest references to shared batches. */
@@ -233,10 +236,8 @@ static void hg_aim(struct hg_worker *w)
     w->bytes = w->routed ? (uintptr_t)1 << w->shift : w->all_bytes;
 }
 
-static void hg_act_for(struct hg_worker *w, int node)
+void hg_act_for(struct hg_worker *w, int node)
 {
-    if (w->acting == node)
-        return;
     hg_settle(w);
     w->acting = node;
     hg_aim(w);
@@ -279,30 +280,60 @@ static bool hg_take_home(struct hg_worker *w)
     return true;
 }
 
-/* The only outgoing references are a few for one node, whose workers all sleep or never came: to go after them
- * costs less than to send them, wake one and sleep. (A list that changes nodes at every link would else
- * wake a thread for each.) */
+uint64_t hg_nodes_awake(const struct hg_worker *w)
+{
+    uint64_t awake = 0;
+    for (int n = 0; n < w->trace->mail.nodes; n++) {
+        const struct hg_queue *queue = w->trace->mail.queue[n];
+        uint32_t others = __atomic_load_n(&queue->workers, __ATOMIC_RELAXED) - (n == w->home);
+        if (others > __atomic_load_n(&queue->sleepers, __ATOMIC_RELAXED))
+            awake |= (uint64_t)1 << n;
+    }
+    return awake;
+}
+
+/* What a chain left: the home node's references stay, else those of the newest one's node if its workers
+ * sleep; the others are sent. (Without memory for that they go on the stack, below those not yet looked at.) */
+static void hg_sort_out(struct hg_worker *w)
+{
+    size_t count = w->top;
+    int newest = count != 0 ? hg_node_of(w, w->stack[count - 1]) : w->home;
+    int keep = hg_nodes_awake(w) >> newest & 1 ? w->home : newest;
+    for (size_t i = 0; i < count; i++)
+        if (hg_node_of(w, w->stack[i]) == w->home)
+            keep = w->home;
+    hg_act_for(w, keep);
+    w->top = 0;
+    for (size_t i = 0; i < count; i++) {
+        uintptr_t entry = w->stack[i];
+        if (hg_node_of(w, entry) == keep)
+            w->stack[w->top++] = entry;
+        else
+            hg_send(w, entry);
+    }
+}
+
+/* All that is outgoing is a few references to nodes whose workers all sleep or never came: to go after them
+ * costs less than to send them, wake somebody and sleep. (A list that changes nodes at every link would
+ * else wake a thread for each.) */
 static bool hg_follow(struct hg_worker *w)
 {
-    int only = -1;
-    for (int n = 0; w->routed && n < w->trace->mail.nodes; n++) {
+    uint32_t all = 0;
+    uint64_t to = 0;
+    for (int n = 0; w->routed && n < w->trace->mail.nodes && all <= HG_FOLLOW; n++) {
         uint32_t count = hg_outgoing(w, n);
-        if (count == 0)
-            continue;
-        if (only >= 0 || count > HG_FOLLOW)
-            return false;
-        only = n;
+        all += count;
+        to |= (uint64_t)(count != 0) << n;
     }
-    if (only < 0)
+    if (all == 0 || all > HG_FOLLOW || (to & hg_nodes_awake(w)) != 0 ||
+        (!w->parallel && hg_mail_pending(&w->trace->mail) != 0 && hg_helpers_due(w)))
         return false;
-    const struct hg_queue *queue = w->trace->mail.queue[only];
-    if (__atomic_load_n(&queue->workers, __ATOMIC_RELAXED) >
-        __atomic_load_n(&queue->sleepers, __ATOMIC_RELAXED) + (only == w->home))
-        return false;
-    struct hg_outbox *out = &w->out[only];
-    hg_act_for(w, only);
-    while (out->at > out->batch->entry)
-        w->stack[w->top++] = *--out->at;
+    for (int n = 0; n < w->trace->mail.nodes; n++)
+        while (hg_outgoing(w, n) != 0)
+            w->stack[w->top++] = *--w->out[n];
+    hg_settle(w);
+    hg_trace_chain(w);
+    hg_sort_out(w);
     return true;
 }
 

@@ -10,13 +10,15 @@
  *   - frames, handles, global roots and what providers show hold NULL, foreign addresses or objects;
  *   - weak slots hold NULL, foreign addresses or (after a collection: marked) objects, and their cells are
  *     registered (cell_check.c);
- *   - each block lies on its pool's node. Lock: heap->lock is held. */
+ *   - with policy strict each block in use lies on its node; and what check.c says of marks, mutators, workers.
+ * Lock: heap->lock is held. */
 #include <stdio.h>
 #include <string.h>
 
 #include "gc/afterlife.h"
 #include "gc/card.h"
 #include "gc/freeze.h"
+#include "gc/guard.h"
 #include "gc/heap.h"
 #include "gc/inspect.h"
 #include "gc/trace.h"
@@ -145,6 +147,8 @@ static void hg_verify_object(void *data, uintptr_t object, uint8_t mark)
     v->status = hg_verify_header(v, mark);
     if (v->status == HEARTH_OK)
         v->status = hg_verify_memory(v);
+    if (v->status == HEARTH_OK)
+        v->status = hg_guard_check(v->heap, object);
     if (v->status == HEARTH_OK && ha_block_of(object)->kind != HA_LEAF)
         hg_visit_object(v->heap, object, &v->visitor);
 }
@@ -238,6 +242,10 @@ hearth_status hg_verify_heap(hearth_heap *heap, bool before)
     if (status == HEARTH_OK)
         status = hg_control_check(heap);
     if (status == HEARTH_OK)
+        status = hg_leaks_check(heap);
+    if (status == HEARTH_OK)
+        status = hg_parts_check(heap);
+    if (status == HEARTH_OK)
         status = hg_verify_roots(heap);
     if (status == HEARTH_OK)
         status = hg_verify_objects(heap, before);
@@ -257,6 +265,14 @@ void hg_verify_report(hearth_heap *heap, bool before)
     }
 }
 
+hearth_status hg_health(const hearth_heap *heap)
+{
+    const char *damage = ha_damage_found(&heap->space);
+    if (heap->corrupt != HEARTH_OK)
+        return ht_fail(heap->corrupt, "%s", heap->corrupt_why);
+    return damage != NULL ? ht_fail(HEARTH_ECORRUPT, "%s", damage) : HEARTH_OK;
+}
+
 hearth_status hearth_verify(hearth_mutator *mutator)
 {
     hearth_status status = hg_inspect_begin(mutator, "hearth_verify");
@@ -264,8 +280,8 @@ hearth_status hearth_verify(hearth_mutator *mutator)
         return status;
     hearth_heap *heap = mutator->heap;
     status = hg_verify_heap(heap, true);
-    if (status == HEARTH_OK && heap->corrupt != HEARTH_OK)
-        status = ht_fail(heap->corrupt, "%s", heap->corrupt_why);
+    if (status == HEARTH_OK)
+        status = hg_health(heap);
     hg_inspect_end(mutator);
     return status;
 }

@@ -2,8 +2,8 @@
  *
  * Read in this order: heap.h (create, attach, safepoints), types.h (where references are), roots.h
  * (what keeps objects alive), alloc.h, barrier.h (storing references), collect.h; then limits.h, weak.h,
- * finalize.h, identity.h, gc.h (the control interface), inspect.h, stats.h, observe.h, topology.h, options.h,
- * status.h; layout.h is for JITs. C11 and C++17. */
+ * finalize.h, identity.h, gc.h (the control interface), inspect.h, stats.h, observe.h, leaks.h, topology.h,
+ * options.h, status.h; layout.h is for JITs. C11 and C++17. */
 #ifndef HEARTH_H
 #define HEARTH_H
 
@@ -24,6 +24,7 @@
 #include "hearth/inspect.h"
 #include "hearth/stats.h"
 #include "hearth/observe.h"
+#include "hearth/leaks.h"
 #include "hearth/topology.h"
 
 #endif

@@ -2,6 +2,7 @@
  * lines, callbacks. Thresholds, garbage and freezing have suites of their own. */
 #define _GNU_SOURCE
 #include <pthread.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "tests/trace_fixture.h"
@@ -72,7 +73,8 @@ START_TEST(counts_are_exact_in_every_mode)
     enum { SLOTS = 200 };
     struct fixture f;
     uint64_t random = harness_seed();
-    int rounds = (int)harness_scaled(40);
+    bool stress = strstr(modes[_i], "stress") != NULL; /* 400 collections a round */
+    int rounds = (int)harness_scaled(stress ? 3 : 40);
 
     fixture_open(&f, modes[_i]);
     HEARTH_FRAME(f.m, frame, 2);
@@ -160,6 +162,67 @@ START_TEST(stats_are_per_generation)
     HARNESS_STATUS_NAMES(hearth_gc_get_stats(f.heap, 0, &stats), HEARTH_EINVAL, "7");
     HARNESS_STATUS(hearth_gc_get_stats(f.heap, 0, NULL), HEARTH_EINVAL);
     HARNESS_STATUS(hearth_gc_get_stats(NULL, 0, &stats), HEARTH_EINVAL);
+    fixture_close(&f);
+}
+END_TEST
+
+/* Objects with finalizers are unreachable once more after they were brought back; what a legacy finalizer
+ * keeps is uncollectable with all it refers to, until it is taken out of the garbage list. */
+static hearth_status bring_back(hearth_mutator *m, void *object, void *data)
+{
+    (void)m;
+    *(void **)data = object;
+    return HEARTH_OK;
+}
+
+START_TEST(resurrected_and_uncollectable_objects_count)
+{
+    struct fixture f;
+    void *back = NULL;
+    hearth_type legacy;
+    size_t count;
+    const hearth_type_info info = {.struct_size = sizeof(info),
+                                   .name = "legacy",
+                                   .size = sizeof(struct item),
+                                   .flags = HEARTH_TYPE_LEGACY_FINALIZER,
+                                   .ref_bitmap = 3};
+    hearth_gc_generation_stats stats = {.struct_size = sizeof(stats)};
+
+    fixture_open(&f, modes[_i]);
+    HARNESS_OK(hearth_type_register(f.heap, &info, &legacy));
+    HARNESS_OK(hearth_root_add(f.heap, &back));
+    HEARTH_FRAME(f.m, frame, 1);
+    for (uint64_t i = 0; i < 10; i++)
+        fixture_push(&f, &frame.ref[0], i);
+    HARNESS_OK(hearth_finalizer_add(f.m, frame.ref[0], bring_back, &back, 0));
+    frame.ref[0] = NULL;
+    HARNESS_OK(hearth_gc_collect_count(f.m, 2, &count));
+    ck_assert_uint_eq(count, 10);
+    ck_assert_uint_eq(fixture_last(&f).collected, 0);
+    fixture_expect_list(back, 10);
+    ck_assert(hearth_is_finalized(f.heap, back));
+    back = NULL;
+    HARNESS_OK(hearth_gc_collect_count(f.m, 2, &count));
+    ck_assert_uint_eq(count, 10);
+    ck_assert_uint_eq(fixture_last(&f).collected, 10);
+    for (uint64_t i = 0; i < 5; i++)
+        fixture_push(&f, &frame.ref[0], i);
+    struct item *item = hearth_new(f.m, legacy);
+    ck_assert_ptr_nonnull(item);
+    HARNESS_OK(hearth_store(f.m, item, &item->next, frame.ref[0]));
+    frame.ref[0] = NULL;
+    HARNESS_OK(hearth_gc_collect_count(f.m, 2, &count));
+    ck_assert_uint_eq(count, 6);
+    ck_assert_uint_eq(fixture_last(&f).uncollectable, 6);
+    ck_assert_uint_eq(fixture_last(&f).collected, 0);
+    ck_assert_uint_eq(hearth_gc_garbage_count(f.heap), 1);
+    ck_assert_ptr_eq(hearth_gc_garbage_get(f.m, 0), item);
+    HARNESS_OK(hearth_gc_collect_count(f.m, 2, &count));
+    ck_assert_uint_eq(count, 0); /* garbage is a root */
+    HARNESS_OK(hearth_gc_get_stats(f.heap, 2, &stats));
+    ck_assert_uint_eq(stats.uncollectable, 6);
+    HEARTH_FRAME_END(f.m, frame);
+    HARNESS_OK(hearth_root_remove(f.heap, &back));
     fixture_close(&f);
 }
 END_TEST
@@ -435,6 +498,7 @@ HARNESS_SUITE(control)
     tcase_add_test(counts, collect_returns_what_was_unreachable);
     tcase_add_loop_test(counts, counts_are_exact_in_every_mode, 0, MODES);
     tcase_add_test(counts, objects_of_threads_that_left_are_counted);
+    tcase_add_loop_test(counts, resurrected_and_uncollectable_objects_count, 0, 4);
     tcase_add_test(counts, stats_are_per_generation);
     suite_add_tcase(suite, counts);
     TCase *debug = tcase_create("debug");

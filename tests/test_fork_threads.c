@@ -143,6 +143,8 @@ static void *unattached_thread(void *data)
         EXPECT(child >= 0);
         if (child == 0) { /* its global root is the list of `crowd`, not of the copy */
             alarm(PATIENCE_S);
+            if (!CHILDREN_LIVE)
+                _exit(0);
             HOLDS(hearth_attach(s.f.heap, NULL, &s.f.mutator) == HEARTH_OK);
             HOLDS(hearth_verify(s.f.mutator) == HEARTH_OK);
             use_heap(&s);

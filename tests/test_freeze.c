@@ -276,6 +276,98 @@ START_TEST(holes_between_frozen_objects_are_the_last_resort)
 }
 END_TEST
 
+/* Weak references, ephemerons and weak tables among frozen objects: frozen targets and keys live, what comes
+ * later is weak as ever. */
+START_TEST(weak_references_and_ephemerons)
+{
+    struct fixture f;
+
+    fixture_open(&f, modes[_i]);
+    HEARTH_FRAME(f.m, frame, 5);
+    frame.ref[0] = hearth_weak_new(f.m, fixture_push(&f, &(void *){NULL}, 1), 0, NULL, NULL);
+    fixture_push(&f, &frame.ref[1], 2);
+    frame.ref[2] = hearth_ephemeron_new(f.m, frame.ref[1], NULL);
+    frame.ref[3] = hearth_table_new(f.m, HEARTH_TABLE_EPHEMERON);
+    HARNESS_OK(hearth_table_put(f.m, frame.ref[3], frame.ref[1], frame.ref[1]));
+    HARNESS_OK(hearth_gc_freeze(f.m));
+    HARNESS_OK(hearth_verify(f.m));
+    frame.ref[1] = NULL;
+    for (int round = 0; round < 3; round++) {
+        HARNESS_OK(hearth_ephemeron_set_value(f.m, frame.ref[2], fixture_refs(&f, 10)));
+        for (size_t i = 0; i < 300; i++) {
+            fixture_push(&f, &frame.ref[4], i);
+            HARNESS_OK(hearth_table_put(f.m, frame.ref[3], frame.ref[4], fixture_refs(&f, i)));
+        }
+        for (int generation = 0; generation < 3; generation++)
+            HARNESS_OK(hearth_gc_collect(f.m, (generation + round) % 3));
+        EXPECT(((struct item *)hearth_weak_get(f.m, frame.ref[0]))->number == 1);
+        EXPECT(hearth_length(f.heap, hearth_ephemeron_value(f.m, frame.ref[2])) == 10);
+        EXPECT(hearth_table_count(f.m, frame.ref[3]) == 301);
+        void *value;
+        for (const struct item *item = frame.ref[4]; item != NULL; item = item->next)
+            EXPECT(hearth_table_get(f.m, frame.ref[3], item, &value) &&
+                   hearth_length(f.heap, value) == item->number);
+        frame.ref[4] = NULL;
+        HARNESS_OK(hearth_gc_collect(f.m, 2));
+        EXPECT(hearth_table_count(f.m, frame.ref[3]) == 1);
+    }
+    HARNESS_OK(hearth_gc_unfreeze(f.m));
+    HARNESS_OK(hearth_gc_collect(f.m, 2));
+    ck_assert_ptr_null(hearth_weak_get(f.m, frame.ref[0]));
+    ck_assert_ptr_null(hearth_ephemeron_key(f.m, frame.ref[2]));
+    ck_assert_uint_eq(hearth_table_count(f.m, frame.ref[3]), 0);
+    HEARTH_FRAME_END(f.m, frame);
+    fixture_close(&f);
+}
+END_TEST
+
+static hearth_status count_call(hearth_mutator *m, void *object, void *data)
+{
+    (void)m;
+    (void)object;
+    ++*(int *)data;
+    return HEARTH_OK;
+}
+
+static bool count_object(void *data, void *object)
+{
+    (void)object;
+    ++*(size_t *)data;
+    return true;
+}
+
+/* Finalizers of frozen objects wait; gc.get_objects does not show them; afterwards all is as before. */
+START_TEST(finalizers_and_generations)
+{
+    struct fixture f;
+    int calls = 0;
+    size_t seen = 0;
+
+    fixture_open(&f, modes[_i]);
+    HEARTH_FRAME(f.m, frame, 1);
+    for (uint64_t i = 0; i < 20; i++) {
+        fixture_push(&f, &frame.ref[0], i);
+        HARNESS_OK(hearth_finalizer_add(f.m, frame.ref[0], count_call, &calls, 0));
+    }
+    HARNESS_OK(hearth_gc_freeze(f.m));
+    frame.ref[0] = NULL;
+    fixture_push(&f, &frame.ref[0], 1);
+    HARNESS_OK(hearth_gc_get_objects(f.m, -1, count_object, &seen));
+    ck_assert_uint_eq(seen, 1);
+    for (int generation = 0; generation < 3; generation++)
+        HARNESS_OK(hearth_gc_collect(f.m, generation));
+    ck_assert_int_eq(calls, 0);
+    HARNESS_OK(hearth_gc_unfreeze(f.m));
+    seen = 0;
+    HARNESS_OK(hearth_gc_get_objects(f.m, 2, count_object, &seen));
+    ck_assert_uint_eq(seen, 21);
+    HARNESS_OK(hearth_gc_collect(f.m, 2));
+    ck_assert_int_eq(calls, 20);
+    HEARTH_FRAME_END(f.m, frame);
+    fixture_close(&f);
+}
+END_TEST
+
 /* The pages of objects, as the kernel sees them after a fork: a child that collects copies few. */
 static size_t private_dirty(const void *low, const void *high)
 {
@@ -486,6 +578,8 @@ HARNESS_SUITE(freeze)
     tcase_add_loop_test(frozen, what_is_stored_into_frozen_objects_lives, 0, MODES);
     tcase_add_loop_test(frozen, freezing_twice_adds_up, 0, MODES);
     tcase_add_loop_test(frozen, without_memory_nothing_is_lost, 0, MODES);
+    tcase_add_loop_test(frozen, weak_references_and_ephemerons, 0, MODES);
+    tcase_add_loop_test(frozen, finalizers_and_generations, 0, MODES);
     tcase_add_test(frozen, a_dropped_reference_is_found_again);
     tcase_add_test(frozen, holes_between_frozen_objects_are_the_last_resort);
     if (!FREEZE_SANITIZED)

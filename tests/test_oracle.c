@@ -75,6 +75,8 @@ static const char *const configurations[] = {
     "workers=2,help-after=0,stress=1,generational=off,prefetch=64",
     "workers=3,help-after=0,nursery=64k,policy=strict,fake-nodes=4,heap-limit=16m",
     "growth=1.1,heap-min=512k,nursery=32k,workers=2,help-after=0",
+    "guard=on,verify=on,stress=17",
+    "guard=on,poison=on,fake-nodes=4,mode=local,workers=3,help-after=0,stress=3",
 };
 enum { CONFIGURATIONS = sizeof(configurations) / sizeof(configurations[0]) };
 
@@ -93,6 +95,7 @@ START_TEST(large_programs)
         "verify=on,nursery=16m",
         "fake-nodes=2,workers=2,help-after=0,nursery=8m,poison=on",
         "fake-nodes=4,workers=4,help-after=0,heap-limit=160m,stress=17",
+        "guard=on,poison=on,nursery=16m",
     };
 
     run_program(options[_i], harness_seed() + (uint64_t)_i, (unsigned)harness_scaled(1500), true);
@@ -400,7 +403,7 @@ HARNESS_SUITE(oracle)
     TCase *many = tcase_create("threads");
 
     tcase_add_loop_test(one, programs, 0, CONFIGURATIONS);
-    tcase_add_loop_test(one, large_programs, 0, 3);
+    tcase_add_loop_test(one, large_programs, 0, 4);
     tcase_add_loop_test(one, random_programs, 0, rounds_wanted(16));
     tcase_add_test(one, a_seed_repeats_a_program);
     suite_add_tcase(suite, one);

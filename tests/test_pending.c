@@ -448,6 +448,83 @@ START_TEST(a_thread_runs_the_queue)
 }
 END_TEST
 
+/* Sleeps until something is due, without being woken by the program. */
+static void *sleeper(void *data)
+{
+    struct fixture *f = data;
+    hearth_mutator *mutator = fixture_attach(f->heap);
+    size_t due = 0;
+    EXPECT(hearth_finalize_wait(mutator, -1, &due) == HEARTH_OK);
+    EXPECT(due >= 2); /* the other one may have run its one */
+    EXPECT(hearth_finalize_run(mutator, 1, NULL) == HEARTH_OK);
+    EXPECT(hearth_detach(mutator) == HEARTH_OK);
+    return NULL;
+}
+
+START_TEST(collections_wake_who_waits)
+{
+    fixture_alone();
+    struct fixture f = fixture_open("verify=on,finalize=queue");
+    pthread_t thread[2];
+
+    for (int i = 0; i < 2; i++)
+        ck_assert_int_eq(pthread_create(&thread[i], NULL, sleeper, &f), 0);
+    fixture_sleep_ms(20); /* most likely they sleep */
+    HEARTH_FRAME(f.mutator, frame, 3);
+    for (uint64_t i = 0; i < 3; i++)
+        finalize_new(&f, &frame.ref[i], i, 0);
+    memset(frame.ref, 0, sizeof frame.ref);
+    HARNESS_OK(hearth_native_begin(f.mutator));
+    HARNESS_OK(hearth_native_end(f.mutator));
+    fixture_collect(f.mutator, 2);
+    HARNESS_OK(hearth_native_begin(f.mutator));
+    for (int i = 0; i < 2; i++)
+        pthread_join(thread[i], NULL);
+    HARNESS_OK(hearth_native_end(f.mutator));
+    ck_assert_uint_eq(finalize_calls(), 2);
+    HEARTH_FRAME_END(f.mutator, frame);
+    fixture_close(&f);
+}
+END_TEST
+
+/* A thread that others stop runs what they found. */
+static void *poller(void *data)
+{
+    struct crowd *crowd = data;
+    hearth_mutator *mutator = fixture_attach(crowd->f->heap);
+    __atomic_store_n(&crowd->made, 1, __ATOMIC_RELEASE);
+    while (finalize_calls() == 0)
+        hearth_safepoint(mutator);
+    EXPECT(hearth_detach(mutator) == HEARTH_OK);
+    return NULL;
+}
+
+START_TEST(safepoints_run_what_is_due)
+{
+    fixture_alone();
+    struct fixture f = fixture_open("verify=on");
+    struct crowd crowd = {.f = &f};
+    pthread_t thread;
+
+    struct fixture_node *node = fixture_new(f.mutator, f.node, 1);
+    HARNESS_OK(hearth_finalizer_add(f.mutator, node, finalize_note, NULL, 0));
+    ck_assert_int_eq(pthread_create(&thread, NULL, poller, &crowd), 0);
+    HARNESS_OK(hearth_native_begin(f.mutator)); /* it may be attaching */
+    while (__atomic_load_n(&crowd.made, __ATOMIC_ACQUIRE) == 0)
+        fixture_sleep_ms(1);
+    HARNESS_OK(hearth_native_end(f.mutator));
+    while (finalize_calls() == 0) { /* collects, but runs nothing itself */
+        hg_collect(hg_mutator_of(f.mutator), HEARTH_GC_FULL, false, HEARTH_REASON_EXPLICIT);
+        fixture_sleep_ms(1);
+    }
+    HARNESS_OK(hearth_native_begin(f.mutator));
+    pthread_join(thread, NULL);
+    HARNESS_OK(hearth_native_end(f.mutator));
+    ck_assert_uint_eq(finalize_calls(), 1);
+    fixture_close(&f);
+}
+END_TEST
+
 static uint64_t now_ms(void)
 {
     return ht_os_now() / 1000000;
@@ -490,6 +567,8 @@ HARNESS_SUITE(pending)
     tcase_add_test(tcase, finalizers_make_room);
     tcase_add_loop_test(tcase, threads_lose_nothing, 0, FINALIZE_WAYS);
     tcase_add_test(tcase, a_thread_runs_the_queue);
+    tcase_add_test(tcase, collections_wake_who_waits);
+    tcase_add_test(tcase, safepoints_run_what_is_due);
     tcase_add_test(tcase, waiting_ends);
     suite_add_tcase(suite, tcase);
     return suite;

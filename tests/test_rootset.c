@@ -142,6 +142,12 @@ END_TEST
 
 /* --- what the collector holds ------------------------------------------------------------------------------ */
 
+static bool count_object(void *data, void *object)
+{
+    *(size_t *)data += object != NULL;
+    return true;
+}
+
 static void count_address(void *data, uintptr_t object)
 {
     *(uintptr_t *)data += object;
@@ -164,10 +170,33 @@ START_TEST(a_reporting_worker_traces_nothing)
 }
 END_TEST
 
+/* Frozen objects have a mark of their own and need nothing that refers to them. */
+START_TEST(frozen_objects)
+{
+    struct fixture f = fixture_open("");
+    struct fixture_node *frozen = fixture_new(f.mutator, f.node, 1);
+    hearth_path_step step = {0};
+    size_t length = 0, count = 0;
+
+    frozen->left = fixture_new(f.mutator, f.node, 2);
+    *ha_meta_of((uintptr_t)frozen) = 16;
+    expect_root(&f, frozen, HEARTH_ROOT_FROZEN, 0, 0, NULL);
+    HARNESS_OK(hearth_path_from_roots(f.mutator, frozen->left, keep_step, &step, &length));
+    ck_assert_uint_eq(length, 2);
+    HARNESS_OK(hearth_gc_get_objects(f.mutator, -1, count_object, &count));
+    ck_assert_uint_eq(count, 1); /* the other one */
+    *ha_meta_of((uintptr_t)frozen) = 0;
+    HARNESS_OK(hearth_gc_get_objects(f.mutator, -1, count_object, &count));
+    ck_assert_uint_eq(count, 3);
+    fixture_close(&f);
+}
+END_TEST
+
 START_TEST(kinds_have_names)
 {
     ck_assert_str_eq(hearth_root_kind_name(HEARTH_ROOT_NONE), "none");
     ck_assert_str_eq(hearth_root_kind_name(HEARTH_ROOT_COLLECTOR), "collector");
+    ck_assert_str_eq(hearth_root_kind_name(HEARTH_ROOT_FROZEN), "frozen");
     ck_assert_str_eq(hearth_root_kind_name(HEARTH_ROOT_KINDS), "unknown");
     ck_assert_str_eq(hearth_root_kind_name((hearth_root_kind)-1), "unknown");
 }
@@ -182,6 +211,7 @@ HARNESS_SUITE(rootset)
     tcase_add_test(tcase, global_slots_and_providers);
     tcase_add_test(tcase, stacks_of_other_threads);
     tcase_add_test(tcase, a_reporting_worker_traces_nothing);
+    tcase_add_test(tcase, frozen_objects);
     tcase_add_test(tcase, kinds_have_names);
     suite_add_tcase(suite, tcase);
     return suite;

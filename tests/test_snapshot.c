@@ -12,7 +12,7 @@
 enum {
     NODE = 7,
     EDGE = 3,
-    OBJECTS = 8,
+    OBJECTS = 9,
     OBJECT = 3,
     ELEMENT = 1,
     PROPERTY = 2,
@@ -307,9 +307,9 @@ START_TEST(into_a_file)
     HARNESS_STATUS_NAMES(hearth_heap_snapshot_file(s.m, "/no/such/place"), HEARTH_ESYSTEM,
                          "/no/such/place");
     for (uint64_t n = 1;; n++) { /* what is not whole is not left behind */
-        ht_fault_arm(HT_FAULT_FILE, n, true);
+        ht_fault_arm(HT_FAULT_WRITE, n, true);
         hearth_status status = hearth_heap_snapshot_file(s.m, path);
-        ht_fault_arm(HT_FAULT_FILE, 0, false);
+        ht_fault_arm(HT_FAULT_WRITE, 0, false);
         if (status == HEARTH_OK)
             break;
         ck_assert_int_eq(status, HEARTH_ESYSTEM);

@@ -162,12 +162,16 @@ START_TEST(poison)
         memset(ha_block_start(block), DIRT, HA_BLOCK);
         mark_some(block, (unsigned)harness_random_below(&random, 101), values, 2, &random);
         memcpy(meta, ha_block_meta(block), sizeof meta);
+        block->live = 0;
+        for (unsigned i = 0; i < block->cells; i++)
+            block->live += *fixture_mark(block, i) != 0;
         ha_poison_block(block);
         EXPECT(memcmp(meta, ha_block_meta(block), sizeof meta) == 0);
         for (size_t offset = 0; offset < HA_BLOCK; offset++) {
             size_t i =
                 offset < HEARTH_HEADER ? block->cells : (offset - HEARTH_HEADER) / block->cell;
-            bool is_free = i < block->cells && *fixture_mark(block, (unsigned)i) == 0;
+            bool is_free =
+                block->live == 0 || (i < block->cells && *fixture_mark(block, (unsigned)i) == 0);
 
             EXPECT(at[offset] == (is_free ? POISON : DIRT));
         }

@@ -1,5 +1,5 @@
-/* tests/test_trace_work.c - tracing by several workers and nodes: handing over, ending, and what happens
- * when there is no memory for batches. */
+/* tests/test_trace_work.c - tracing by several workers and nodes: handing over and ending.
+ * What happens when there is no memory for batches is tested in test_trace_scarce.c. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <time.h>
@@ -8,35 +8,16 @@
 
 /* --- shapes -------------------------------------------------------------------------------------- */
 
-static struct item *item_on(struct fixture *f, int node)
-{
-    struct item *item = hearth_new_on(f->m, f->item, 0, node);
-
-    EXPECT(item != NULL);
-    return item;
-}
-
-/* A list whose links change the node every `same` items. */
-static void build_list(struct fixture *f, void **list, uint64_t count, int nodes, uint64_t same)
-{
-    for (uint64_t i = 0; i < count; i++) {
-        struct item *item = item_on(f, (int)(i / same % (uint64_t)nodes));
-        item->number = i;
-        hearth_store_init(&item->next, *list);
-        *list = item;
-    }
-}
-
 /* References to items on all nodes by turns; every item refers to another node's. */
 static void **build_wide(struct fixture *f, void **root, size_t count, int nodes)
 {
     void **array = *root = fixture_refs(f, count);
 
     for (size_t i = 0; i < count; i++) {
-        struct item *item = item_on(f, (int)(i % (size_t)nodes));
+        struct item *item = fixture_item_on(f, (int)(i % (size_t)nodes));
         item->number = i;
         HARNESS_OK(hearth_store(f->m, array, &array[i], item));
-        struct item *other = item_on(f, (int)((i + 1) % (size_t)nodes));
+        struct item *other = fixture_item_on(f, (int)((i + 1) % (size_t)nodes));
         other->number = ~i;
         HARNESS_OK(hearth_store(f->m, item, &item->other, other));
         array = *root;
@@ -61,30 +42,6 @@ static const char *const parallel[] = {
     "fake-nodes=2,workers=2,help-after=1000",
 };
 enum { PARALLEL = sizeof(parallel) / sizeof(parallel[0]) };
-
-static int nodes_of(const struct fixture *f)
-{
-    return f->heap->topology->nodes;
-}
-
-START_TEST(a_list_may_change_nodes_at_every_link)
-{
-    uint64_t count = harness_scaled(_i == 1 ? 1000000 : 100000);
-    struct fixture f;
-
-    fixture_open(&f, parallel[_i]);
-    HEARTH_FRAME(f.m, frame, 1);
-    build_list(&f, &frame.ref[0], count, nodes_of(&f), 1);
-    hearth_collection c = fixture_collect(&f, 2);
-    ck_assert_uint_eq(c.objects_traced, count);
-    ck_assert_uint_le(c.sent, count / 100); /* a single reference is followed */
-    if (f.heap->trace->mail.nodes > 1)
-        ck_assert_uint_lt(c.local, count - count / 100);
-    fixture_expect_list(frame.ref[0], count);
-    HEARTH_FRAME_END(f.m, frame);
-    fixture_close(&f);
-}
-END_TEST
 
 START_TEST(wide_arrays_are_shared_out)
 {
@@ -116,7 +73,7 @@ START_TEST(all_objects_may_lie_on_one_node)
     void **array = frame.ref[0] = hearth_new_on(f.m, f.refs, count, nodes_of(&f) - 1);
     ck_assert_ptr_nonnull(array);
     for (size_t i = 0; i < count; i++) {
-        struct item *item = item_on(&f, nodes_of(&f) - 1);
+        struct item *item = fixture_item_on(&f, nodes_of(&f) - 1);
         item->number = i;
         hearth_store(f.m, array, &array[i], item);
     }
@@ -208,7 +165,7 @@ START_TEST(a_lone_worker_crosses_over)
     fixture_open(&f, "fake-nodes=2,workers=1");
     fixture_stay_home(&f);
     HEARTH_FRAME(f.m, frame, 1);
-    build_list(&f, &frame.ref[0], 10000, 2, 100);
+    fixture_list_on(&f, &frame.ref[0], 10000, 2, 100);
     hearth_collection c = fixture_collect(&f, 2);
     ck_assert_uint_eq(c.workers, 1);
     ck_assert_uint_eq(c.objects_traced, 10000);
@@ -281,7 +238,7 @@ START_TEST(helpers_may_fail_to_come)
 
     fixture_open(&f, "workers=4,help-after=0,fake-nodes=2");
     HEARTH_FRAME(f.m, frame, 1);
-    build_list(&f, &frame.ref[0], 2000, 2, 1);
+    fixture_list_on(&f, &frame.ref[0], 2000, 2, 1);
     if (_i == 0)
         ht_fault_arm(HT_FAULT_THREAD, 1, true);
     else
@@ -321,7 +278,7 @@ START_TEST(helpers_that_end_in_a_callback_are_counted)
     for (int i = 0; i < 30; i++) { /* young objects: the callbacks are told not to promote */
         HEARTH_FRAME(f.m, frame, 20);
         for (int k = 0; k < 20; k++)
-            build_list(&f, &frame.ref[k], 200, 2, 10);
+            fixture_list_on(&f, &frame.ref[k], 200, 2, 10);
         ck_assert_uint_eq(fixture_collect(&f, 0).objects_traced, 4000);
         HEARTH_FRAME_END(f.m, frame);
     }
@@ -353,7 +310,7 @@ START_TEST(tracing_ends_whatever_the_delays)
     fixture_open(&f, parallel[_i]);
     hg_mail_delay = delay_sometimes;
     HEARTH_FRAME(f.m, frame, 2);
-    build_list(&f, &frame.ref[0], harness_scaled(600), nodes_of(&f), 1);
+    fixture_list_on(&f, &frame.ref[0], harness_scaled(600), nodes_of(&f), 1);
     build_wide(&f, &frame.ref[1], 3000, nodes_of(&f));
     for (int i = 0; i < 10; i++) {
         hearth_collection c = fixture_collect(&f, i == 0 ? 0 : 2);
@@ -378,7 +335,7 @@ START_TEST(a_thief_goes_home)
     void **top = frame.ref[0] = fixture_refs(&f, 64);
     for (int i = 0; i < 64; i++) {
         HEARTH_FRAME(f.m, inner, 1);
-        build_list(&f, &inner.ref[0], 600, 2, 40 + (uint64_t)i);
+        fixture_list_on(&f, &inner.ref[0], 600, 2, 40 + (uint64_t)i);
         HARNESS_OK(hearth_store(f.m, top, &top[i], inner.ref[0]));
         HEARTH_FRAME_END(f.m, inner);
     }
@@ -394,221 +351,13 @@ START_TEST(a_thief_goes_home)
 END_TEST
 #endif
 
-/* --- no memory for batches ----------------------------------------------------------------------- */
-
-/* Nothing is lost and nothing dead is kept when references had to be dropped. */
-static void expect_complete(struct fixture *f, uint64_t live)
-{
-    HARNESS_OK(hearth_verify(f->m));
-    ck_assert_uint_eq(fixture_stats(f).live_objects, live);
-    fixture_exhaust(f);
-    for (int i = 0; i < 4; i++) {
-        HARNESS_OK(hearth_gc_collect(f->m, i % 3));
-        ck_assert_uint_eq(fixture_stats(f).live_objects, live);
-        HARNESS_OK(hearth_verify(f->m));
-    }
-    ht_fault_arm(HT_FAULT_RESERVE, 0, false);
-}
-
-static const char *const scarce[] = {"nursery-adaptive=off,workers=1",
-                                     "nursery-adaptive=off,workers=2,help-after=0",
-                                     "nursery-adaptive=off,fake-nodes=2,workers=1",
-                                     "nursery-adaptive=off,fake-nodes=2,workers=2,help-after=0"};
-
-/* A frontier of half a million references. */
-START_TEST(a_wide_frontier_survives_without_batches)
-{
-    enum { ARRAYS = 40, EACH = 4000 };
-    struct fixture f;
-
-    fixture_open(&f, scarce[_i]);
-    int nodes = nodes_of(&f);
-    HEARTH_FRAME(f.m, frame, 1);
-    for (int i = 0; i < ARRAYS; i++) {
-        void **array = hearth_new_on(f.m, f.refs, EACH, i % nodes);
-        hearth_store_init(&array[EACH - 1], frame.ref[0]);
-        frame.ref[0] = array;
-        for (int k = 0; k < EACH - 1; k++)
-            hearth_store(f.m, array, &array[k], item_on(&f, k % nodes));
-    }
-    HARNESS_OK(hearth_gc_collect(f.m, 2));
-    expect_complete(&f, ARRAYS * EACH);
-    HEARTH_FRAME_END(f.m, frame);
-    fixture_close(&f);
-}
-END_TEST
-
-/* A new array that refers to FAN new items. */
-enum { FAN = 4000 };
-
-static void **fan_on(struct fixture *f, void **root, int node)
-{
-    void **array = *root = hearth_new_on(f->m, f->refs, FAN, node);
-
-    EXPECT(array != NULL);
-    for (int k = 0; k < FAN; k++)
-        HARNESS_OK(hearth_store(f->m, array, &array[k], item_on(f, node)));
-    return array;
-}
-
-/* More roots than a stack holds, and some of them push very much: then other roots are dropped, and must
- * be asked for again. */
-START_TEST(many_roots_survive_without_batches)
-{
-    enum { ROOTS = 3 * HG_STACK, FANS = 1 << 12 };
-    static void *root[ROOTS];
-    struct fixture f;
-    uint64_t live = 0;
-
-    fixture_open(&f, scarce[_i]);
-    int nodes = nodes_of(&f);
-    for (int i = 0; i < ROOTS; i++) {
-        HARNESS_OK(hearth_root_add(f.heap, &root[i]));
-        if (i % FANS == FANS - 1) {
-            fan_on(&f, &root[i], i % nodes);
-            live += 1 + FAN;
-            continue;
-        }
-        struct item *item = root[i] = item_on(&f, i % nodes);
-        item->number = (uint64_t)i;
-        live++;
-    }
-    HARNESS_OK(hearth_gc_collect(f.m, 2));
-    expect_complete(&f, live);
-    for (int i = 0; i < ROOTS; i++) {
-        EXPECT(i % FANS == FANS - 1 || ((struct item *)root[i])->number == (uint64_t)i);
-        root[i] = NULL;
-    }
-    HARNESS_OK(hearth_gc_collect(f.m, 2));
-    ck_assert_uint_eq(fixture_stats(&f).live_objects, 0);
-    fixture_close(&f);
-}
-END_TEST
-
-/* One object that pushes more than two stacks by itself, through a callback: each search gets further. */
-static void trace_all(void *object, size_t size, hearth_visitor *visitor)
-{
-    for (size_t i = 0; i < size / sizeof(void *); i++)
-        hearth_visit(visitor, (void **)object + i);
-}
-
-START_TEST(one_object_with_very_many_slots_survives_without_batches)
-{
-    enum { SLOTS = 3 * HG_STACK + 100 };
-    const hearth_object_model model = {.struct_size = sizeof(model), .trace = trace_all};
-    hearth_type type;
-    struct fixture f;
-
-    fixture_open(&f, scarce[_i]);
-    int nodes = nodes_of(&f);
-    HARNESS_OK(hearth_set_object_model(f.heap, &model, &type));
-    HEARTH_FRAME(f.m, frame, 1);
-    void **object = frame.ref[0] = hearth_new_sized(f.m, type, SLOTS * sizeof(void *));
-    ck_assert_ptr_nonnull(object);
-    for (int i = 0; i < SLOTS; i++)
-        HARNESS_OK(hearth_store(f.m, object, &object[i], item_on(&f, i % nodes)));
-    HARNESS_OK(hearth_gc_collect(f.m, 2));
-    expect_complete(&f, SLOTS + 1);
-    HEARTH_FRAME_END(f.m, frame);
-    fixture_close(&f);
-}
-END_TEST
-
-/* Entries of remembered sets that were dropped: the objects they list must not stay flagged, or later
- * stores into them would not be remembered. Every FANS-th is an array that is written all over. */
-enum { OLD = 3 * HG_STACK / 2, FANS = 1 << 11 };
-
-static struct item **remembered_slot(void **all, int i)
-{
-    if (i % FANS == 0)
-        return (struct item **)all[i] + i % FAN;
-    return i % 8 ? (struct item **)&((struct item *)all[i])->other
-                 : (struct item **)all[i] + i % 40;
-}
-
-static void store_everywhere(struct fixture *f, void **all, int round)
-{
-    for (int i = 0; i < OLD; i++) {
-        for (int k = 0; i % FANS == 0 && k < FAN; k++) {
-            void **array = all[i];
-            HARNESS_OK(hearth_store(f->m, array, &array[k], item_on(f, k % nodes_of(f))));
-        }
-        struct item *young = item_on(f, (i + round) % nodes_of(f));
-        young->number = (uint64_t)(i * 3 + round);
-        HARNESS_OK(hearth_store(f->m, all[i], (void **)remembered_slot(all, i), young));
-    }
-}
-
-START_TEST(remembered_objects_survive_without_batches)
-{
-    struct fixture f;
-
-    fixture_open(&f, scarce[_i]);
-    int nodes = nodes_of(&f);
-    HEARTH_FRAME(f.m, frame, 2);
-    void **all = frame.ref[0] = fixture_refs(&f, OLD);
-    for (int i = 0; i < OLD; i++) {
-        if (i % FANS == 0)
-            fan_on(&f, &frame.ref[1], i % nodes);
-        else
-            frame.ref[1] =
-                i % 8 ? item_on(&f, i % nodes) : hearth_new_on(f.m, f.refs, 40, i % nodes);
-        HARNESS_OK(hearth_store(f.m, all, &all[i], frame.ref[1]));
-    }
-    HARNESS_OK(hearth_gc_collect(f.m, 1));
-    HARNESS_OK(hearth_gc_disable(f.heap));
-    for (int round = 0; round < 2; round++) {
-        store_everywhere(&f, all, round);
-        HARNESS_OK(hearth_verify(f.m));
-        fixture_exhaust(&f);
-        ck_assert_int_eq(fixture_collect(&f, 0).kind, HEARTH_GC_MINOR);
-        ht_fault_arm(HT_FAULT_RESERVE, 0, false);
-        HARNESS_OK(hearth_verify(f.m));
-        for (int i = 0; i < OLD; i++) {
-            const struct item *young = *remembered_slot(all, i);
-            EXPECT(fixture_is_old(young) && young->number == (uint64_t)(i * 3 + round));
-            EXPECT(!(fixture_header(all[i]) & (HEARTH_OBJECT_REMEMBERED | HEARTH_OBJECT_DIRTY)));
-        }
-    }
-    HEARTH_FRAME_END(f.m, frame);
-    fixture_close(&f);
-}
-END_TEST
-
-/* Large arrays whose next slice was dropped. */
-START_TEST(slices_survive_without_batches)
-{
-    enum { ARRAYS = 20, EACH = 6000 };
-    struct fixture f;
-
-    fixture_open(&f, scarce[_i]);
-    int nodes = nodes_of(&f);
-    HEARTH_FRAME(f.m, frame, 1);
-    void **top = frame.ref[0] = fixture_refs(&f, ARRAYS);
-    for (int i = 0; i < ARRAYS; i++) {
-        void **array = hearth_new_on(f.m, f.refs, EACH, i % nodes);
-        HARNESS_OK(hearth_store(f.m, top, &top[i], array));
-        for (int k = 0; k < EACH; k++)
-            HARNESS_OK(hearth_store(f.m, array, &array[k], item_on(&f, k % nodes)));
-    }
-    HARNESS_OK(hearth_gc_collect(f.m, 2));
-    expect_complete(&f, 1 + ARRAYS + ARRAYS * EACH);
-    HEARTH_FRAME_END(f.m, frame);
-    fixture_close(&f);
-}
-END_TEST
-
 HARNESS_SUITE(trace_work)
 {
     Suite *suite = suite_create("trace_work");
     TCase *shapes = tcase_create("shapes");
     TCase *counts = tcase_create("counts");
     TCase *helpers = tcase_create("helpers");
-    TCase *memory = tcase_create("memory");
-    /* These need as many objects as a stack has entries: where everything is very slow, one variant. */
-    int first = harness_scaled(16) > 1 ? 0 : 3;
 
-    tcase_add_loop_test(shapes, a_list_may_change_nodes_at_every_link, 0, PARALLEL);
     tcase_add_loop_test(shapes, wide_arrays_are_shared_out, 0, PARALLEL);
     tcase_add_loop_test(shapes, all_objects_may_lie_on_one_node, 0, PARALLEL);
     tcase_add_loop_test(shapes, a_full_stack_spills_into_batches, 0, 2);
@@ -625,11 +374,5 @@ HARNESS_SUITE(trace_work)
     tcase_add_test(helpers, a_thief_goes_home);
 #endif
     suite_add_tcase(suite, helpers);
-    tcase_add_loop_test(memory, a_wide_frontier_survives_without_batches, first, 4);
-    tcase_add_loop_test(memory, many_roots_survive_without_batches, first, 4);
-    tcase_add_loop_test(memory, one_object_with_very_many_slots_survives_without_batches, first, 4);
-    tcase_add_loop_test(memory, remembered_objects_survive_without_batches, first, 4);
-    tcase_add_loop_test(memory, slices_survive_without_batches, first, 4);
-    suite_add_tcase(suite, memory);
     return suite;
 }

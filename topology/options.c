@@ -94,7 +94,7 @@ static const struct ht_option ht_option_table[] = {
     HT_INT(stress, "stress", "0", 0, 1000000000,
            "Collect at every n-th slow allocation; 0 is off.")
     HT_BOOL(poison, "poison", "off",
-            "Fill freed cells with the byte 0xfb.")
+            "Fill freed memory with the byte 0xfb, and look whether it is whole at reuse.")
     HT_CHOICE(log, "log", "none", "none|gc",
               "Print on standard error: gc is one line per collection.")
     HT_SIZE(soft_limit, "soft-limit", "0", 0, 0x1p47,
@@ -105,6 +105,8 @@ static const struct ht_option ht_option_table[] = {
              "With membalancer: percent of time worth spending on collections to save a MiB.")
     HT_CHOICE(finalize, "finalize", "safepoint", "safepoint|queue",
               "Who runs what is due: threads at safepoints, or the program by hearth_finalize_run.")
+    HT_BOOL(guard, "guard", "off",
+            "Put a guard behind every object; each collection tells which were overrun.")
 };
 /* clang-format on */
 

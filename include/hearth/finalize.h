@@ -17,7 +17,7 @@
  *
  * A finalizer runs with the world running and no lock held, and may do everything: allocate, collect,
  * attach threads, register finalizers, resurrect. It must return, and close the frames and scopes it
- * opened. It never runs inside another one on the same thread. At hearth_heap_destroy finalizers are
+ * opened. It never runs inside another one of the same heap on the same thread. At hearth_heap_destroy finalizers are
  * not run; see hearth_finalize_all. */
 #ifndef HEARTH_FINALIZE_H
 #define HEARTH_FINALIZE_H
@@ -74,7 +74,7 @@ HEARTH_API hearth_status hearth_finalize_call(hearth_mutator *mutator,
                                               const hearth_finalize_item *item);
 
 /* Run at most `max` of what is due, also of what becomes due meanwhile; *ran (may be NULL) tells how many.
- * Any heap, whatever its option says. Own thread, a safepoint. Finalizers' errors are reported, not
+ * Any heap, whatever its option says. Own thread; finalizers reach safepoints. Their errors are reported, not
  * returned. Errors: EINVAL, ETHREAD, ESTATE (inside a finalizer). */
 HEARTH_API hearth_status hearth_finalize_run(hearth_mutator *mutator, size_t max, size_t *ran);
 
@@ -89,7 +89,7 @@ HEARTH_API hearth_status hearth_finalize_wake(hearth_heap *heap);
 
 /* Run the finalizer of every object that has one, reachable or not, as at the end of a program, until there
  * are none; finalizers that register new ones get 16 rounds, then ESTATE tells how many are left. Legacy
- * objects are left alone. Own thread, a safepoint; other threads should not use the objects any more. */
+ * objects are left alone. Own thread; finalizers reach safepoints; other threads should not use the objects any more. */
 HEARTH_API hearth_status hearth_finalize_all(hearth_mutator *mutator);
 
 /* What is told of a finalizer that returned an error (CPython's unraisablehook): the object, the status and a

@@ -27,7 +27,8 @@ extern "C" {
 /* Gets one object; false: no more are wanted. */
 typedef bool hearth_object_fn(void *data, void *object);
 
-/* Every tracked object (one whose type may have references) of a generation, 0 to 2; -1: of all. */
+/* Every tracked object (one whose type may have references) of a generation, 0 to 2; -1: of all three.
+ * Frozen objects are in none of them, as in CPython; they are found as referrers and by hearth_walk. */
 HEARTH_API hearth_status hearth_gc_get_objects(hearth_mutator *mutator, int generation,
                                                hearth_object_fn *fn, void *data);
 /* Every object that refers to any of the `count` objects, once. Reads the whole heap, on several threads
@@ -65,7 +66,7 @@ typedef struct hearth_object_info {
     size_t size;      /* payload bytes, as allocated                                        */
     size_t footprint; /* bytes of its cell with the header, or of its blocks if it is large */
     size_t count;     /* elements; model objects: payload bytes                             */
-    int generation;   /* 0 young, 1 survived one collection, 2 old                          */
+    int generation;   /* 0 young, 1 survived one collection, 2 old, 3 frozen                */
     int node;         /* logical node of its memory                                         */
     uint32_t flags;   /* HEARTH_OBJECT_*                                                    */
     bool tracked;     /* its type may have references                                       */
@@ -88,7 +89,8 @@ typedef enum hearth_root_kind {
     HEARTH_ROOT_PROVIDER = 4,  /* shown by a root provider                           */
     HEARTH_ROOT_STACK = 5,     /* word of a conservative stack, or a register        */
     HEARTH_ROOT_COLLECTOR = 6, /* the collector itself: pinned, pending, garbage ... */
-    HEARTH_ROOT_KINDS = 7
+    HEARTH_ROOT_FROZEN = 7,    /* frozen: alive whatever refers to it                */
+    HEARTH_ROOT_KINDS = 8
 } hearth_root_kind;
 /* "frame", "handle" ...; "unknown" for a number that is none. Static storage. */
 HEARTH_API const char *hearth_root_kind_name(hearth_root_kind kind);

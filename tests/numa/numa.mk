@@ -66,7 +66,8 @@ PLACEMENT_MACHINES ?= 2node 4ring cpuless memless hmat
 POLICY_MACHINES ?= 4ring
 env_placement := CK_TIMEOUT_MULTIPLIER=3 $(if $(SEED),SEED=$(SEED))
 
-$(PLACEMENT): $(PLACEMENT_OBJECTS) $(OBJ)/tests/harness.o $(LIBRARY_OBJECTS)
+$(PLACEMENT): $(PLACEMENT_OBJECTS) $(OBJ)/tests/harness.o $(OBJ)/tests/harness_tools.o \
+              $(LIBRARY_OBJECTS)
 	$(say) LD $@
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LINK_FLAGS) -o $@ $^ $(CHECK_LIBS) $(DEPS_LIBS)
@@ -85,7 +86,7 @@ check-placement: guest-kernel $(PLACEMENT) ## where memory lies, in NUMA guests 
 #   faults          takes minutes, and no fault is different with real nodes
 NUMA_MACHINES ?= 2node 4ring 8node cpuless memless hmat
 NUMA_SKIP := bench readme faults
-NUMA_FIRST := trace_work chunk oracle alloc trace pacing
+NUMA_FIRST := trace_work trace_scarce chunk oracle alloc limits trace pacing
 NUMA_SUITES ?= $(SUITES)
 # Virtual processors of software are slow: more time, less repetition.
 env_numa := CK_TIMEOUT_MULTIPLIER=3 HARNESS_DIVIDE=16 SIDE_BY_SIDE=3 $(if $(SEED),SEED=$(SEED))
