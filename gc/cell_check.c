@@ -102,6 +102,9 @@ static void hg_check_listed(void *data, uintptr_t object, uint8_t mark)
     const struct hg_type *row = hg_row(walk->heap, object);
     uint64_t *header = hearth_header_of((void *)object);
     (void)mark;
+    if (ha_block_of(object)->keys && walk->status == HEARTH_OK)
+        walk->status = ht_fail(HEARTH_ECORRUPT, "the block of %s %p is left with watched keys",
+                               row->name, (void *)object);
     if (!hg_is_cell(row->cell))
         return;
     bool listed = *header & HG_OBJECT_LISTED;

@@ -264,19 +264,18 @@ static bool hg_resolve_round(hearth_heap *heap, bool full)
     return pushed;
 }
 
-/* In a minor collection old ephemerons are not traced: those with younger keys are in the young part. */
+/* Minor collections do not trace old ephemerons that are not remembered, and need not: their values are old. The
+ * others with unreached keys are in the young part. */
 void hg_cells_resolve(hearth_heap *heap, bool full)
 {
     struct hg_cells *cells = &heap->cells;
-    bool first = !cells->gathered;
     if (!cells->ready)
         return;
-    if (first)
+    if (!cells->gathered)
         for (struct hg_mutator *m = heap->mutators; m != NULL; m = m->next)
             hg_cells_gather(heap, m);
     cells->gathered = true;
-    bool due = cells->found || cells->slow ||
-               (first && !full && cells->young[HG_CELLS_EPHEMERON].count != 0);
+    bool due = cells->found || cells->slow;
     while (due) {
         bool pushed = hg_resolve_round(heap, full);
         due = cells->found || (cells->slow && pushed);

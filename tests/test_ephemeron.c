@@ -144,6 +144,51 @@ START_TEST(chains_through_values)
 }
 END_TEST
 
+/* Three ephemerons of every key of a chain; which of them is found first depends on the order. */
+START_TEST(several_ephemerons_of_one_key)
+{
+    enum { COUNT = 200, EACH = 3 };
+    for (int i = 0; i < CELL_MODES * 2; i++) {
+        if (i / 2 == 1)
+            continue; /* stress */
+        struct fixture f = cell_open(i / 2);
+        HEARTH_FRAME(f.mutator, frame, 4);
+        frame.ref[0] = cell_refs(&f, COUNT * EACH);
+        frame.ref[1] = frame.ref[2] = fixture_new(f.mutator, f.node, 0);
+        for (size_t k = 0; k < COUNT * EACH; k++) {
+            size_t place = i % 2 ? COUNT * EACH - 1 - k : k;
+            frame.ref[3] = fixture_new(f.mutator, f.node, k);
+            cell_set(&f, frame.ref[0], place, cell_ephemeron(&f, frame.ref[2], frame.ref[3]));
+            if (k % EACH == (size_t)i / 4 % EACH)
+                ((struct fixture_node *)frame.ref[3])->raw = 1; /* the next key */
+            if (k % EACH == EACH - 1)
+                for (size_t j = 0; j < EACH; j++) {
+                    size_t back = i % 2 ? place + j : place - j;
+                    struct fixture_node *value =
+                        hearth_ephemeron_value(f.mutator, ((void **)frame.ref[0])[back]);
+                    frame.ref[2] = value->raw ? value : frame.ref[2];
+                }
+        }
+        frame.ref[2] = frame.ref[3] = NULL;
+        for (int generation = 0; generation < 3; generation++) {
+            cell_collect(&f, generation);
+            ck_assert_uint_eq(count_alive(&f, frame.ref[0], COUNT * EACH), COUNT * EACH);
+            for (size_t k = 0; k < COUNT * EACH; k++) {
+                struct fixture_node *value =
+                    hearth_ephemeron_value(f.mutator, ((void **)frame.ref[0])[k]);
+                EXPECT(value->value == (i % 2 ? COUNT * EACH - 1 - k : k));
+            }
+        }
+        ck_assert_uint_eq(fixture_stats(f.heap).live_objects, 2 * COUNT * EACH + 2);
+        frame.ref[1] = NULL;
+        cell_collect(&f, 2);
+        ck_assert_uint_eq(count_alive(&f, frame.ref[0], COUNT * EACH), 0);
+        HEARTH_FRAME_END(f.mutator, frame);
+        fixture_close(&f);
+    }
+}
+END_TEST
+
 /* How long a full collection of a chain takes, in units of objects traced. */
 START_TEST(a_chain_is_traced_in_one_round)
 {
@@ -387,6 +432,7 @@ HARNESS_SUITE(ephemeron)
     tcase_add_test(lives, a_key_is_not_kept_by_its_value);
     tcase_add_test(lives, chains_in_every_order);
     tcase_add_test(lives, chains_through_values);
+    tcase_add_test(lives, several_ephemerons_of_one_key);
     tcase_add_test(lives, keys_of_all_sizes);
     tcase_add_test(lives, weak_slots_are_no_edges);
     suite_add_tcase(suite, lives);
