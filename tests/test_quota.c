@@ -149,8 +149,46 @@ START_TEST(tree_comes_to)
 }
 END_TEST
 
+/* Where the kernel begins to slow down or reclaim: the smallest on the way up, of either version. */
+START_TEST(memory_high)
+{
+    static const struct tree high[] = {
+        {"version 2",
+         "0::/a/b\n",
+         {{"a/b/memory.high", "8192000\n"}, {"a/memory.high", "4096000\n"}, {"memory.max", "1\n"}},
+         0,
+         4096000},
+        {"none", "0::/a\n", {{"a/memory.high", "max\n"}, {"a/memory.max", "4096\n"}}, 0, 0},
+        {"version 1",
+         "4:memory:/a\n",
+         {{"memory/memory.soft_limit_in_bytes", "9223372036854771712\n"},
+          {"memory/a/memory.soft_limit_in_bytes", "700000\n"}},
+         0,
+         700000},
+        {"no number", "0::/a\n", {{"a/memory.high", "high\n"}}, 0, 0},
+    };
+    const struct tree *tree = &high[_i];
+    char *directory = fixture_directory();
+    char root[PATH_MAX], self[PATH_MAX];
+
+    snprintf(root, sizeof(root), "%s/cgroup", directory);
+    snprintf(self, sizeof(self), "%s/self", directory);
+    fixture_write(directory, "self", tree->self);
+    for (int i = 0; i < 6 && tree->files[i][0] != NULL; i++) {
+        char name[PATH_MAX];
+
+        snprintf(name, sizeof(name), "cgroup/%s", tree->files[i][0]);
+        fixture_write(directory, name, tree->files[i][1]);
+    }
+    ck_assert_msg(ht_quota_memory_high(root, self) == tree->memory, "%s: %llu bytes", tree->what,
+                  (unsigned long long)ht_quota_memory_high(root, self));
+    fixture_remove(directory);
+}
+END_TEST
+
 START_TEST(nothing_there_is_no_limit)
 {
+    ck_assert_uint_eq(ht_quota_memory_high("/nowhere", "/proc/self/cgroup"), 0);
     ck_assert_int_eq(ht_quota_cpus("/nowhere", "/proc/self/cgroup"), 0);
     ck_assert_int_eq(ht_quota_cpus("/sys/fs/cgroup", "/nowhere"), 0);
     ck_assert_uint_eq(ht_quota_memory("/nowhere", "/nowhere/either"), 0);
@@ -215,6 +253,7 @@ HARNESS_SUITE(quota)
     TCase *tcase = tcase_create("quota");
 
     tcase_add_loop_test(tcase, tree_comes_to, 0, sizeof(trees) / sizeof(trees[0]));
+    tcase_add_loop_test(tcase, memory_high, 0, 4);
     tcase_add_test(tcase, nothing_there_is_no_limit);
     tcase_add_test(tcase, long_names_are_survived);
     tcase_add_test(tcase, random_files_are_survived);

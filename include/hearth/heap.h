@@ -8,7 +8,13 @@
  * A thread attached to several heaps is at a safepoint of all of them whenever it is at one of any: while it
  * waits for a collection of one heap, or carries it out, it stands in the others. So it never makes
  * them wait; references to objects of every heap must be in roots there. Callbacks that the collector calls must
- * not use the thread's mutators of other heaps either. */
+ * not use the thread's mutators of other heaps either.
+ *
+ * fork(), by any thread, is a safepoint of every heap it is attached to, and waits until all mutators of all
+ * heaps stand, as a collection does. The child has whole heaps, all global roots and the forking thread's own
+ * mutators, frames, handles and native sections; those of other threads are gone. Collector threads start
+ * again when they are needed, so a child that calls exec starts none. In the child of a fork made inside a
+ * callback of the collector only exec and _exit are allowed. (docs/fork.md) */
 #ifndef HEARTH_HEAP_H
 #define HEARTH_HEAP_H
 
