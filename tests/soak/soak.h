@@ -24,12 +24,13 @@ enum { SOAK_THREADS = 4, SOAK_PLACES = 48, SOAK_FEATURES = 8 };
 enum soak_kind { SOAK_LIST, SOAK_TREE, SOAK_ARRAY, SOAK_BLOB, SOAK_KINDS };
 
 /* Columns of references of a place: the piece's first object, and what features attach to it. */
-enum soak_column { SOAK_ROOT, SOAK_WEAK, SOAK_EPHEMERON, SOAK_COLUMNS };
+enum soak_column { SOAK_ROOT, SOAK_WEAK, SOAK_WEAK_DATA, SOAK_EPHEMERON, SOAK_COLUMNS };
 
 /* The shadow of a piece. */
 struct soak_piece {
-    uint64_t id;  /* never 0 for a piece                                    */
-    uint64_t sum; /* of its contents                                        */
+    uint64_t id;          /* never 0 for a piece                                    */
+    uint64_t sum;         /* of its contents                                        */
+    struct soak_end *end; /* what its finalizer looks at                            */
 };
 
 /* A node of lists and trees. */
@@ -51,7 +52,7 @@ struct soak_thread {
     int number;
     uint64_t operations;
     struct soak_places places;
-    void *state[SOAK_FEATURES]; /* of each feature, a global root slot          */
+    void **doomed; /* list of weak references to dropped pieces; a global root */
     pthread_t thread;
 };
 
@@ -62,6 +63,7 @@ struct soak {
     uint64_t pieces; /* built (atomic)                               */
     uint64_t forks;
     bool stop;            /* (atomic)                                     */
+    int fork_turn;        /* number of the thread that shall fork, -1: none (atomic) */
     pthread_mutex_t lock; /* of the market                                */
     struct soak_places market;
     struct soak_thread thread[SOAK_THREADS];
@@ -102,6 +104,9 @@ uint64_t soak_random(struct soak_thread *self, uint64_t bound);
 void *soak_piece_build(struct soak_thread *self, unsigned place, struct soak_piece *piece);
 uint64_t soak_piece_sum(struct soak *soak, unsigned place, const void *root);
 void soak_piece_change(struct soak_thread *self, unsigned place);
+
+/* Fork if it is this thread's turn; wait for the child, which checks all it has (soak_fork.c). */
+void soak_fork(struct soak_thread *self);
 
 /* A thread's life (soak_thread.c). */
 void *soak_thread_main(void *argument);

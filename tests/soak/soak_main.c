@@ -69,7 +69,7 @@ static void print_line(struct soak *soak, const struct soak_memory *memory, doub
            " forks",
            seconds, operations(soak), stats.minor_count, stats.full_count,
            (double)stats.pause_max_ns * 1e-6, (double)stats.heap_bytes * 1e-6, memory->mean[last],
-           memory->peak[last], soak->forks);
+           memory->peak[last], __atomic_load_n(&soak->forks, __ATOMIC_RELAXED));
     for (int i = 0; i < soak_features; i++)
         if (soak_feature[i]->line != NULL)
             soak_feature[i]->line(stdout);
@@ -90,7 +90,7 @@ static void verify(struct soak *soak)
 static void watch(struct soak *soak, struct soak_memory *memory, double seconds)
 {
     const struct timespec pause = {0, SAMPLE_MS * 1000000L};
-    double begin = now(), interval = seconds / 12;
+    double begin = now(), fork_at = begin + 1, interval = seconds / 12;
 
     if (interval > INTERVAL_SECONDS)
         interval = INTERVAL_SECONDS;
@@ -100,6 +100,11 @@ static void watch(struct soak *soak, struct soak_memory *memory, double seconds)
         soak_memory_sample(memory);
         if (sample % VERIFY_SAMPLES == 0)
             verify(soak);
+        if (now() >= fork_at) {
+            __atomic_store_n(&soak->fork_turn, (int)(fork_at - begin) % SOAK_THREADS,
+                             __ATOMIC_RELAXED);
+            fork_at += 1;
+        }
         if (now() < next)
             continue;
         soak_memory_interval(memory);
@@ -165,6 +170,7 @@ static void run(struct soak *soak, struct soak_memory *memory, double seconds)
 {
     static struct soak_thread dealer;
 
+    soak->fork_turn = -1;
     create_types(soak);
     create_market(soak, &dealer);
     pthread_mutex_init(&soak->lock, NULL);

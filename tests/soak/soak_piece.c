@@ -121,6 +121,7 @@ void *soak_piece_build(struct soak_thread *self, unsigned place, struct soak_pie
 
     piece->id = __atomic_add_fetch(&self->soak->ids, 1, __ATOMIC_RELAXED);
     piece->sum = 0;
+    piece->end = NULL;
     __atomic_fetch_add(&self->soak->pieces, 1, __ATOMIC_RELAXED);
     switch ((enum soak_kind)(place % SOAK_KINDS)) {
     case SOAK_LIST:

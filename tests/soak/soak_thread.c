@@ -146,6 +146,7 @@ static void operation(struct soak_thread *self)
     else
         SOAK_OK(hearth_gc_collect(self->mutator, (int)soak_random(self, 3)));
     hearth_safepoint(self->mutator);
+    soak_fork(self);
     __atomic_fetch_add(&self->operations, 1, __ATOMIC_RELAXED);
 }
 
