@@ -139,12 +139,7 @@ static void shadow_free(struct oracle_object *object)
 
 /* --- reachability -------------------------------------------------------------------------------- */
 
-struct mark_stack {
-    struct oracle_object **entry;
-    size_t used, capacity, reached;
-};
-
-static void mark_push(struct mark_stack *stack, struct oracle_object *object)
+void oracle_mark(struct oracle_marks *stack, struct oracle_object *object)
 {
     if (object == NULL || object->reached)
         return;
@@ -157,28 +152,28 @@ static void mark_push(struct mark_stack *stack, struct oracle_object *object)
     stack->entry[stack->used++] = object;
 }
 
-static void mark_all(struct mark_stack *stack)
+void oracle_mark_all(struct oracle_marks *stack)
 {
     while (stack->used > 0) {
         const struct oracle_object *object = stack->entry[--stack->used];
         for (size_t i = 0; i < object->slots; i++)
-            mark_push(stack, oracle_target(object, i));
+            oracle_mark(stack, oracle_target(object, i));
     }
 }
 
-static void mark_roots(struct oracle *oracle, struct mark_stack *stack)
+static void mark_roots(struct oracle *oracle, struct oracle_marks *stack)
 {
     for (struct oracle_frame *frame = oracle->frames; frame != NULL; frame = frame->prev)
         for (size_t i = 0; i < frame->count; i++)
-            mark_push(stack, frame->object[i]);
+            oracle_mark(stack, frame->object[i]);
     for (size_t i = 0; i < oracle->handles; i++)
-        mark_push(stack, oracle->handle[i].object);
+        oracle_mark(stack, oracle->handle[i].object);
     for (size_t i = 0; i < ORACLE_GLOBALS; i++)
-        mark_push(stack, oracle->global_object[i]);
+        oracle_mark(stack, oracle->global_object[i]);
     for (size_t i = 0; i < ORACLE_PROVIDED; i++)
-        mark_push(stack, oracle->provider.object[i]);
+        oracle_mark(stack, oracle->provider.object[i]);
     for (size_t i = 0; i < ORACLE_WORDS; i++)
-        mark_push(stack, oracle->provider.inside[i]);
+        oracle_mark(stack, oracle->provider.inside[i]);
 }
 
 /* Move the shadows whose mark is `reached` to the list returned, unmarked; the others stay. */
@@ -204,12 +199,26 @@ static struct oracle_object *split(struct oracle *oracle, bool reached)
     return out;
 }
 
+/* Mark what must live; the others are told by `lingers`. */
+size_t oracle_mark_alive(struct oracle *oracle, struct oracle_marks *stack)
+{
+    mark_roots(oracle, stack);
+    oracle_mark_all(stack);
+    if (oracle->after == NULL)
+        return stack->reached;
+    oracle_after_mark(oracle, stack);
+    size_t alive = stack->reached;
+    for (struct oracle_object *object = oracle->objects; object != NULL; object = object->next)
+        object->lingers = !object->reached;
+    oracle_after_linger(oracle, stack);
+    return alive;
+}
+
 size_t oracle_prune(struct oracle *oracle)
 {
-    struct mark_stack stack = {NULL, 0, 0, 0};
+    struct oracle_marks stack = {NULL, 0, 0, 0};
+    size_t alive = oracle_mark_alive(oracle, &stack);
 
-    mark_roots(oracle, &stack);
-    mark_all(&stack);
     free(stack.entry);
     struct oracle_object *dead = split(oracle, false);
     while (dead != NULL) {
@@ -217,15 +226,15 @@ size_t oracle_prune(struct oracle *oracle)
         shadow_free(dead);
         dead = next;
     }
-    return oracle->count;
+    return alive;
 }
 
 struct oracle_object *oracle_export(struct oracle *oracle, struct oracle_object *object)
 {
-    struct mark_stack stack = {NULL, 0, 0, 0};
+    struct oracle_marks stack = {NULL, 0, 0, 0};
 
-    mark_push(&stack, object);
-    mark_all(&stack);
+    oracle_mark(&stack, object);
+    oracle_mark_all(&stack);
     free(stack.entry);
     struct oracle_object *list = split(oracle, true);
     for (struct oracle_object **link = &list; *link != NULL; link = &(*link)->next)
@@ -274,7 +283,7 @@ static void check_image(struct oracle *oracle, const struct oracle_object *objec
     free(image);
 }
 
-static void check_object(struct oracle *oracle, const struct oracle_object *object)
+void oracle_check_object(struct oracle *oracle, const struct oracle_object *object)
 {
     hearth_heap *heap = oracle->heap->heap;
     void *address = object->address;
@@ -302,9 +311,12 @@ static void check_object(struct oracle *oracle, const struct oracle_object *obje
 
 void oracle_check(struct oracle *oracle)
 {
+    if (oracle->after != NULL)
+        oracle_after_check(oracle);
     oracle_prune(oracle);
     for (struct oracle_object *object = oracle->objects; object != NULL; object = object->next)
-        check_object(oracle, object);
+        if (!object->lingers)
+            oracle_check_object(oracle, object);
 }
 
 /* Bytes the heap accounts for an object. */
@@ -323,7 +335,9 @@ void oracle_check_exact(struct oracle **oracles, size_t count)
     for (size_t i = 0; i < count; i++) {
         objects += oracle_prune(oracles[i]);
         for (struct oracle_object *o = oracles[i]->objects; o != NULL; o = o->next)
-            bytes += cell_bytes(o);
+            bytes += o->lingers ? 0 : cell_bytes(o);
+        if (oracles[i]->after != NULL)
+            oracle_after_count(oracles[i], &objects, &bytes);
     }
     HARNESS_OK(hearth_get_stats(heap, &stats));
     for (int node = 0; node < stats.nodes; node++) {

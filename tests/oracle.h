@@ -41,12 +41,17 @@ struct oracle_object {
     uint32_t salt;              /* changes when the data is written again                    */
     uint8_t kind;               /* enum oracle_kind                                          */
     bool reached;               /* while marking                                             */
+    bool lingers;               /* not alive; something weak may still give it               */
+    uint8_t finalizer;          /* enum oracle_finalizer                                     */
     int node;                   /* asked for, -1: none                                       */
     size_t count;               /* elements; bytes of a model object                         */
     size_t size;                /* payload bytes                                             */
     size_t slots;               /* references                                                */
     uintptr_t *ref;             /* of each slot: a shadow, an odd number, or 0               */
 };
+
+/* What is known of an object's finalizer. */
+enum oracle_finalizer { ORACLE_NO_FINALIZER, ORACLE_HAS_FINALIZER, ORACLE_FINALIZED };
 
 /* A heap and its types; shared by the models of all threads. */
 struct oracle_heap {
@@ -102,9 +107,22 @@ struct oracle {
     struct oracle_object *global_object[ORACLE_GLOBALS];
     bool global_added[ORACLE_GLOBALS];
     struct oracle_provider provider;
-    bool disabled;     /* hearth_gc_disable was called                              */
-    uint64_t failures; /* allocations that found no memory                          */
+    bool disabled;              /* hearth_gc_disable was called                              */
+    uint64_t failures;          /* allocations that found no memory                          */
+    struct oracle_after *after; /* weak references, finalizers; NULL: not used          */
 };
+
+/* Objects being marked. */
+struct oracle_marks {
+    struct oracle_object **entry;
+    size_t used, capacity, reached;
+};
+
+/* Mark an object, and then all that it reaches. */
+void oracle_mark(struct oracle_marks *marks, struct oracle_object *object);
+void oracle_mark_all(struct oracle_marks *marks);
+/* Mark what must live, then what lingers; how many must live. The caller takes the marks away. */
+size_t oracle_mark_alive(struct oracle *oracle, struct oracle_marks *marks);
 
 /* Create a heap with these options and register all types; destroy it. */
 void oracle_heap_create(struct oracle_heap *heap, const char *options);
@@ -123,10 +141,12 @@ uint64_t oracle_below(struct oracle *oracle, uint64_t bound);
 /* One random operation. Returns the generation if it was a collection, else -1. */
 int oracle_step(struct oracle *oracle);
 
-/* Drop the shadows that are not reachable; returns how many are left. */
+/* Drop the shadows that are not reachable, and that nothing weak may give; returns how many must live. */
 size_t oracle_prune(struct oracle *oracle);
 /* Every object that must live is right. */
 void oracle_check(struct oracle *oracle);
+/* This object is right. */
+void oracle_check_object(struct oracle *oracle, const struct oracle_object *object);
 /* The heap holds exactly the `objects` and bytes of these models, right after a full collection. */
 void oracle_check_exact(struct oracle **oracles, size_t count);
 
@@ -145,6 +165,24 @@ bool oracle_hold(struct oracle *oracle, struct oracle_object *object);
 struct oracle_object *oracle_export(struct oracle *oracle, struct oracle_object *object);
 /* Add the list that oracle_export returned; its first element is the object. */
 void oracle_import(struct oracle *oracle, struct oracle_object *list);
+
+/* Let a random root hold the object, or nothing. */
+void oracle_root_set(struct oracle *oracle, struct oracle_object *object);
+
+/* Weak references, ephemerons, weak tables, finalizers, pins (oracle_after.c), for a model that is alone on its
+ * heap. After begin, steps may be mixed with oracle_step. settle collects fully until no finalizer ran, so that
+ * oracle_check_exact holds, unless the model has a `table`. clear takes everything weak and every finalizer away; end does, too. */
+void oracle_after_begin(struct oracle *oracle, bool table);
+void oracle_after_end(struct oracle *oracle);
+void oracle_after_step(struct oracle *oracle);
+void oracle_after_settle(struct oracle *oracle);
+void oracle_after_clear(struct oracle *oracle);
+/* For marking: what follows from what is reached (and roots of its own); then what may still be given. */
+void oracle_after_mark(struct oracle *oracle, struct oracle_marks *marks);
+void oracle_after_linger(struct oracle *oracle, struct oracle_marks *marks);
+/* See what was cleared; nothing that must live may have been. And what it adds to the heap's counts. */
+void oracle_after_check(struct oracle *oracle);
+void oracle_after_count(struct oracle *oracle, uint64_t *objects, uint64_t *bytes);
 
 /* Layout (oracle_types.c). Payload bytes, reference slots, and the byte offset of slot `i` of an object;
  * `count` as in struct oracle_object. */

@@ -171,8 +171,7 @@ static size_t frame_total(const struct oracle *oracle)
     return total;
 }
 
-/* Let a random root hold the object, or nothing. */
-static void root_set(struct oracle *oracle, struct oracle_object *object)
+void oracle_root_set(struct oracle *oracle, struct oracle_object *object)
 {
     size_t frames = frame_total(oracle);
 
@@ -330,7 +329,7 @@ static void step_allocate(struct oracle *oracle)
 
     if (object == NULL) {
         for (int i = 0; i < 4; i++)
-            root_set(oracle, NULL);
+            oracle_root_set(oracle, NULL);
         return;
     }
     size_t fill = object->slots == 0 ? 0 : below(oracle, 4) % (object->slots + 1);
@@ -342,7 +341,7 @@ static void step_allocate(struct oracle *oracle)
     }
     struct oracle_object *holder = below(oracle, 3) != 0 ? pick_holder(oracle) : NULL;
     if (holder == NULL)
-        root_set(oracle, object);
+        oracle_root_set(oracle, object);
     else
         store_value(oracle, holder, below(oracle, holder->slots), (uintptr_t)object);
 }
@@ -446,10 +445,10 @@ static void step_roots(struct oracle *oracle)
         global_remove(oracle, below(oracle, ORACLE_GLOBALS));
         break;
     case 6:
-        root_set(oracle, oracle_pick(oracle));
+        oracle_root_set(oracle, oracle_pick(oracle));
         break;
     default:
-        root_set(oracle, NULL);
+        oracle_root_set(oracle, NULL);
         break;
     }
 }
@@ -496,10 +495,12 @@ static void step_rare(struct oracle *oracle)
 /* Too much lives: drop roots, and what is left of the model shrinks at the next pruning. */
 static void shrink(struct oracle *oracle)
 {
+    if (oracle->after != NULL)
+        oracle_after_clear(oracle);
     oracle_prune(oracle);
     while (oracle->bytes > oracle->most / 2 || oracle->count > 20000) {
         for (int i = 0; i < 8; i++)
-            root_set(oracle, NULL);
+            oracle_root_set(oracle, NULL);
         if (oracle->frame_count > 0)
             frame_pop(oracle);
         if (oracle->scopes > 0)

@@ -15,6 +15,7 @@ struct fuzz_thread {
     struct oracle_heap *heap;
     const uint8_t *data, *end; /* its part of the string                     */
     bool generational;
+    bool table; /* its model has a weak table               */
     bool alone; /* no other thread: the heap's counts are exact */
     struct oracle oracle;
     pthread_t thread;
@@ -62,6 +63,10 @@ static int operation(struct fuzz_thread *self)
         fuzz_misuse(oracle);
         return -1;
     }
+    if (self->alone && oracle_below(oracle, 4) == 0) {
+        oracle_after_step(oracle);
+        return -1;
+    }
     int generation = oracle_step(oracle);
     if (oracle->disabled && !self->alone) { /* it is the heap's: others would never collect */
         HARNESS_OK(hearth_gc_enable(oracle->heap->heap));
@@ -70,13 +75,26 @@ static int operation(struct fuzz_thread *self)
     return generation;
 }
 
+/* After a collection that leaves nothing that is dead. */
+static void check_exact(struct fuzz_thread *self)
+{
+    struct oracle *all[] = {&self->oracle};
+
+    if (!self->alone)
+        return;
+    oracle_after_settle(&self->oracle);
+    if (!self->table)
+        oracle_check_exact(all, 1);
+}
+
 static void *thread_main(void *argument)
 {
     struct fuzz_thread *self = argument;
-    struct oracle *oracle = &self->oracle, *all[] = {oracle};
-    uint64_t seed = (uint64_t)(self->end - self->data);
+    struct oracle *oracle = &self->oracle;
 
-    oracle_begin(oracle, self->heap, seed, HEARTH_NODE_AUTO);
+    oracle_begin(oracle, self->heap, (uint64_t)(self->end - self->data), HEARTH_NODE_AUTO);
+    if (self->alone)
+        oracle_after_begin(oracle, self->table);
     oracle->input = self->data;
     oracle->input_end = self->end;
     while (oracle->input < oracle->input_end) {
@@ -85,14 +103,15 @@ static void *thread_main(void *argument)
             continue;
         fuzz_count(&fuzz_counts->collections);
         oracle_check(oracle);
-        if (self->alone && (generation == 2 || !self->generational))
-            oracle_check_exact(all, 1);
+        if (generation == 2 || !self->generational)
+            check_exact(self);
     }
     oracle_check(oracle);
     HARNESS_OK(hearth_gc_collect(oracle->mutator, 2));
     oracle_check(oracle);
+    check_exact(self);
     if (self->alone)
-        oracle_check_exact(all, 1);
+        oracle_after_end(oracle);
     __atomic_fetch_add(&fuzz_counts->no_memory, oracle->failures, __ATOMIC_RELAXED);
     oracle_end(oracle, false);
     return NULL;
@@ -111,7 +130,7 @@ static void check_empty(struct oracle_heap *heap, uint64_t seed)
 }
 
 static void run_threads(struct oracle_heap *heap, struct fuzz_thread *thread, unsigned count,
-                        const uint8_t *data, size_t size)
+                        bool table, const uint8_t *data, size_t size)
 {
     for (unsigned i = 0; i < count; i++) {
         thread[i].heap = heap;
@@ -119,6 +138,7 @@ static void run_threads(struct oracle_heap *heap, struct fuzz_thread *thread, un
         thread[i].end = data + size * (i + 1) / count;
         thread[i].generational = strstr(heap->options, "generational=off") == NULL;
         thread[i].alone = count == 1;
+        thread[i].table = table;
     }
     if (count == 1) {
         thread_main(thread);
@@ -144,8 +164,8 @@ void fuzz_string(const uint8_t *data, size_t size)
     head_options(&head, options);
     unsigned mode = head_below(&head, 64);
     oracle_heap_create(&heap, options);
-    heap.big = mode >= 56;
-    run_threads(&heap, thread, threads[mode % 8], data + taken, size - taken);
+    heap.big = mode % 32 >= 28;
+    run_threads(&heap, thread, threads[mode % 8], mode >= 32, data + taken, size - taken);
     check_empty(&heap, size);
     oracle_heap_destroy(&heap);
     fuzz_count(&fuzz_counts->strings);
