@@ -74,6 +74,8 @@ PUBLIC_HEADERS := $(wildcard include/*.h include/hearth/*.h)
 TEST_SOURCES := $(filter-out tests/embed.c,$(wildcard tests/*.c))
 FORMATTED := $(PUBLIC_HEADERS) $(wildcard $(foreach dir,$(LAYERS) tests tests/numa tests/fuzz tests/soak bench \
              bench/systems bench/inspect examples,$(addprefix $(dir)/*,.c .h .cc)))
+FORMATTED := $(PUBLIC_HEADERS) $(wildcard $(foreach dir,$(LAYERS) tests tests/numa tests/fuzz tests/soak bench bench/afterlife \
+             bench/systems examples,$(addprefix $(dir)/*,.c .h .cc)))
 
 LIBRARY_OBJECTS := $(LIBRARY_SOURCES:%.c=$(OBJ)/%.o)
 PIC_OBJECTS := $(LIBRARY_SOURCES:%.c=$(PIC)/%.o)
@@ -341,6 +343,7 @@ bench-quick: all bench-programs ## the same, smaller and fewer runs
 
 include bench/numa/bench-numa.mk
 include bench/inspect/inspect.mk
+include bench/afterlife/afterlife.mk
 
 # --------------------------------------------------------------------------------------- sources
 format: ## clang-format all sources

@@ -1,0 +1,16 @@
+# bench/afterlife/afterlife.mk - what weak references, finalizers and ephemerons cost. Included by the Makefile.
+AFTERLIFE := $(OUT)/bench/afterlife
+
+.PHONY: bench-afterlife bench-unused
+
+$(AFTERLIFE): bench/afterlife/afterlife.c bench/measure.c $(ARCHIVE) $(OBJ)/flags
+	$(say) BENCH $@
+	@mkdir -p $(@D) $(OBJ)/bench
+	$(Q)$(CC) $(C_FLAGS) -MMD -MP -MF $(OBJ)/bench/afterlife.d -MT $@ -o $@ $(filter %.c,$^) $(LDFLAGS) \
+	    $(ARCHIVE) $(DEPS_LIBS)
+
+bench-afterlife: $(AFTERLIFE) ## a million weak references, finalizers, ephemerons: full collections (ROUNDS=7)
+	@$(AFTERLIFE) $(or $(OBJECTS),1000000) $(or $(ROUNDS),7) | tee $(OUT)/bench-afterlife.txt
+	@head -n 1 $(OUT)/bench-afterlife.txt >$(OUT)/bench-afterlife.json
+
+-include $(wildcard $(OBJ)/bench/afterlife.d)
