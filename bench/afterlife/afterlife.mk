@@ -14,3 +14,9 @@ bench-afterlife: $(AFTERLIFE) ## a million weak references, finalizers, ephemero
 	@head -n 1 $(OUT)/bench-afterlife.txt >$(OUT)/bench-afterlife.json
 
 -include $(wildcard $(OBJ)/bench/afterlife.d)
+
+# The commit before there were any.
+UNUSED_BASE := 4aeb736ffbd9
+
+bench-unused: deps-valgrind $(OUT)/bench/gcbench-holes-hearth ## what a heap that uses none of it pays, against commit BASE
+	@bench/afterlife/unused.sh $(OUT)/bench/gcbench-holes-hearth $(or $(BASE),$(UNUSED_BASE)) build/base
