@@ -43,15 +43,12 @@ static bool is_ephemeron(const struct oracle_after *after, const struct oracle_c
            (cell->kind == CELL_ENTRY && after->table_kind == HEARTH_TABLE_EPHEMERON);
 }
 
-void oracle_after_mark(struct oracle *oracle, struct oracle_marks *marks)
+/* Until no ephemeron has a key that is marked and a value that is not. */
+void oracle_mark_ephemerons(struct oracle *oracle, struct oracle_marks *marks)
 {
-    struct oracle_after *after = oracle->after;
+    const struct oracle_after *after = oracle->after;
     size_t before;
 
-    for (size_t i = 0; i < ORACLE_PINS; i++)
-        oracle_mark(marks, after->pin[i]);
-    for (size_t i = 0; i < ORACLE_CELLS; i++)
-        oracle_mark(marks, cell_holds(after, &after->cell[i]));
     do {
         oracle_mark_all(marks);
         before = marks->reached;
@@ -61,6 +58,17 @@ void oracle_after_mark(struct oracle *oracle, struct oracle_marks *marks)
                 oracle_mark(marks, cell->value);
         }
     } while (marks->reached != before);
+}
+
+void oracle_after_mark(struct oracle *oracle, struct oracle_marks *marks)
+{
+    struct oracle_after *after = oracle->after;
+
+    for (size_t i = 0; i < ORACLE_PINS; i++)
+        oracle_mark(marks, after->pin[i]);
+    for (size_t i = 0; i < ORACLE_CELLS; i++)
+        oracle_mark(marks, cell_holds(after, &after->cell[i]));
+    oracle_mark_ephemerons(oracle, marks);
 }
 
 void oracle_after_linger(struct oracle *oracle, struct oracle_marks *marks)

@@ -39,6 +39,9 @@ struct oracle_after {
  * without them may be among them. Nothing that was given is unknown. No safepoint. */
 void oracle_cells_sync(struct oracle *oracle, bool strict);
 
+/* Mark what the marks and the ephemerons reach. */
+void oracle_mark_ephemerons(struct oracle *oracle, struct oracle_marks *marks);
+
 /* Register, remove, look at finalizers; take all away. */
 void oracle_final_step(struct oracle *oracle);
 void oracle_final_clear(struct oracle *oracle);
