@@ -73,7 +73,7 @@ LIBRARY_SOURCES := $(filter-out $(PROGRAM_SOURCES),$(wildcard $(LAYERS:%=%/*.c))
 PUBLIC_HEADERS := $(wildcard include/*.h include/hearth/*.h)
 TEST_SOURCES := $(filter-out tests/embed.c,$(wildcard tests/*.c))
 FORMATTED := $(PUBLIC_HEADERS) $(wildcard $(foreach dir,$(LAYERS) tests tests/numa bench \
-             bench/systems examples,$(addprefix $(dir)/*,.c .h .cc)))
+             bench/systems examples examples/lisp,$(addprefix $(dir)/*,.c .h .cc)))
 
 LIBRARY_OBJECTS := $(LIBRARY_SOURCES:%.c=$(OBJ)/%.o)
 PIC_OBJECTS := $(LIBRARY_SOURCES:%.c=$(PIC)/%.o)
@@ -84,8 +84,8 @@ ARCHIVE := $(OUT)/libhearth.a
 SHARED := $(OUT)/libhearth.so
 RUNNER := $(OUT)/tests/check_hearth
 
-.PHONY: help all deps deps-valgrind run check check-runner check-side check-headers check-symbols \
-        check-embed check-debug check-asan check-ubsan check-tsan check-valgrind bench-programs bench \
+.PHONY: help all deps deps-valgrind run check check-runner check-side check-headers check-symbols examples \
+        check-embed check-examples check-debug check-asan check-ubsan check-tsan check-valgrind bench-programs bench \
         bench-quick format format-check lint clean FORCE
 
 all: $(ARCHIVE) $(SHARED) $(PROGRAMS) ## build libhearth.a, libhearth.so and the programs
@@ -212,7 +212,7 @@ LONG_SUITES := faults oracle mailbox trace_work crew pool
 readme_release := HEARTH_BUILD_DIR=build
 readme_debug := HEARTH_BUILD_DIR=build/debug
 
-check: check-headers check-symbols check-embed $(RUNNER) ## run all tests
+check: check-headers check-symbols check-embed check-examples $(RUNNER) ## run all tests
 	@env $(env_$(BUILD)) $(readme_$(BUILD)) $(RUNNER) $(SUITES) 2>&1 | tee $(OUT)/tests/check.log
 
 check-runner: $(RUNNER) ## run only the test suites (SUITES="a b" for some)
@@ -259,6 +259,23 @@ $(call embedders,shared,$(SHARED))
 $(call embedders,checked,$(ARCHIVE))
 $(eval $(call embedder,hpp,test_hpp.cc,$$(CXX) -std=c++17 $$(CXXFLAGS),archive,$(ARCHIVE)))
 EMBEDDERS += $(OUT)/tests/hpp-archive
+
+# Examples that are more than a listing: a directory is a program.
+EXAMPLES := $(patsubst examples/%/main.c,%,$(wildcard examples/*/main.c))
+EXAMPLE_PROGRAMS := $(EXAMPLES:%=$(OUT)/examples/%)
+
+examples: $(EXAMPLE_PROGRAMS) ## build the programs of examples/
+
+define example
+$(OUT)/examples/$(1): $(patsubst %.c,$(OBJ)/%.o,$(wildcard examples/$(1)/*.c)) $(ARCHIVE)
+	$$(say) LD $$@
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(LINK_FLAGS) -o $$@ $$^ $$(DEPS_LIBS)
+endef
+$(foreach name,$(EXAMPLES),$(eval $(call example,$(name))))
+
+check-examples: $(EXAMPLE_PROGRAMS) ## the examples print what they should, also when collected as often as possible
+	@examples/lisp/check $(OUT)/examples/lisp
 
 check-embed: $(EMBEDDERS) ## the public API from C11 and C++17, with either library
 	@for test in $(EMBEDDERS); do printf '  %-7s %s\n' RUN $$test; $$test; done
@@ -368,4 +385,4 @@ clean: ## remove build/
 
 -include $(LIBRARY_OBJECTS:.o=.d) $(PIC_OBJECTS:.o=.d) $(TEST_OBJECTS:.o=.d) \
          $(PROGRAM_SOURCES:%.c=$(OBJ)/%.d) $(BENCH_COMMON:.o=.d) $(EMBEDDERS:=.d) \
-         $(wildcard $(OBJ)/bench/*.d)
+         $(wildcard $(OBJ)/bench/*.d $(OBJ)/examples/*/*.d)
