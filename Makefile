@@ -75,7 +75,7 @@ LIBRARY_SOURCES := $(filter-out $(PROGRAM_SOURCES),$(wildcard $(LAYERS:%=%/*.c))
 PUBLIC_HEADERS := $(wildcard include/*.h include/hearth/*.h)
 TEST_SOURCES := $(filter-out tests/embed.c tests/checked_use.c,$(wildcard tests/*.c))
 FORMATTED := $(PUBLIC_HEADERS) $(wildcard $(foreach dir,$(LAYERS) tests tests/numa tests/fuzz tests/soak bench \
-             bench/systems bench/inspect bench/afterlife examples,$(addprefix $(dir)/*,.c .h .cc)))
+             bench/systems bench/inspect bench/afterlife examples examples/lisp,$(addprefix $(dir)/*,.c .h .cc)))
 
 LIBRARY_OBJECTS := $(LIBRARY_SOURCES:%.c=$(OBJ)/%.o)
 PIC_OBJECTS := $(LIBRARY_SOURCES:%.c=$(PIC)/%.o)
@@ -87,7 +87,7 @@ SHARED := $(OUT)/libhearth.so
 RUNNER := $(OUT)/tests/check_hearth
 
 .PHONY: help all deps deps-valgrind run check check-runner check-side check-headers check-symbols \
-        check-embed check-checkers coverage check-debug check-asan check-ubsan check-tsan check-valgrind bench-programs bench \
+        examples check-embed check-examples check-checkers coverage check-debug check-asan check-ubsan check-tsan check-valgrind bench-programs bench \
         bench-quick format format-check lint clean FORCE
 
 all: $(ARCHIVE) $(SHARED) $(PROGRAMS) ## build libhearth.a, libhearth.so and the programs
@@ -218,7 +218,7 @@ LONG_SUITES := faults oracle mailbox trace_work trace_scarce crew pool
 readme_release := HEARTH_BUILD_DIR=build
 readme_debug := HEARTH_BUILD_DIR=build/debug
 
-check: check-headers check-symbols check-embed check-checkers $(RUNNER) ## run all tests
+check: check-headers check-symbols check-embed check-examples check-checkers $(RUNNER) ## run all tests
 	@env $(env_$(BUILD)) $(readme_$(BUILD)) $(RUNNER) $(SUITES) 2>&1 | tee $(OUT)/tests/check.log
 
 check-runner: $(RUNNER) ## run only the test suites (SUITES="a b" for some)
@@ -265,6 +265,23 @@ $(call embedders,shared,$(SHARED))
 $(call embedders,checked,$(ARCHIVE))
 $(eval $(call embedder,hpp,test_hpp.cc,$$(CXX) -std=c++17 $$(CXXFLAGS),archive,$(ARCHIVE)))
 EMBEDDERS += $(OUT)/tests/hpp-archive
+
+# Examples that are more than a listing: a directory is a program.
+EXAMPLES := $(patsubst examples/%/main.c,%,$(wildcard examples/*/main.c))
+EXAMPLE_PROGRAMS := $(EXAMPLES:%=$(OUT)/examples/%)
+
+examples: $(EXAMPLE_PROGRAMS) ## build the programs of examples/
+
+define example
+$(OUT)/examples/$(1): $(patsubst %.c,$(OBJ)/%.o,$(wildcard examples/$(1)/*.c)) $(ARCHIVE)
+	$$(say) LD $$@
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(LINK_FLAGS) -o $$@ $$^ $$(DEPS_LIBS)
+endef
+$(foreach name,$(EXAMPLES),$(eval $(call example,$(name))))
+
+check-examples: $(EXAMPLE_PROGRAMS) ## the examples print what they should, also when collected as often as possible
+	@examples/lisp/check $(OUT)/examples/lisp
 
 check-embed: $(EMBEDDERS) ## the public API from C11 and C++17, with either library
 	@for test in $(EMBEDDERS); do printf '  %-7s %s\n' RUN $$test; $$test; done
@@ -397,4 +414,4 @@ clean: ## remove build/
 
 -include $(LIBRARY_OBJECTS:.o=.d) $(PIC_OBJECTS:.o=.d) $(TEST_OBJECTS:.o=.d) \
          $(PROGRAM_SOURCES:%.c=$(OBJ)/%.d) $(BENCH_COMMON:.o=.d) $(EMBEDDERS:=.d) $(CHECKED_USE:=.d) \
-         $(wildcard $(OBJ)/bench/*.d)
+         $(wildcard $(OBJ)/bench/*.d $(OBJ)/examples/*/*.d)

@@ -331,6 +331,28 @@ START_TEST(test_readme_options_named)
 }
 END_TEST
 
+/* A block that begins with "```c PATH" is a part of that file, which others compile and run. */
+START_TEST(test_readme_quotes)
+{
+    char *text = slurp(documents[_i]), path[256];
+    for (const char *at = text; (at = strstr(at, "\n```c ")) != NULL;) {
+        at += strlen("\n```c ");
+        size_t length = strcspn(at, "\n");
+        snprintf(path, sizeof path, "%.*s", (int)length, at);
+        char *file = slurp(path);
+        const char *begin = at + length + 1, *end = strstr(begin, "```");
+        ck_assert_msg(end != NULL, "%s: a block of %s does not end", documents[_i], path);
+        char *quote = strndup(begin, (size_t)(end - begin));
+        ck_assert_msg(strstr(file, quote) != NULL, "%s quotes what %s does not have:\n%s",
+                      documents[_i], path, quote);
+        free(quote);
+        free(file);
+        at = end;
+    }
+    free(text);
+}
+END_TEST
+
 /* Relative links lead to files. */
 START_TEST(test_readme_links)
 {
@@ -375,6 +397,7 @@ HARNESS_SUITE(readme)
     tcase_add_loop_test(programs, test_readme_guide, 0, (document_count - 1) * GUIDE_FLAGS);
     tcase_add_test(words, test_readme_options_table);
     tcase_add_loop_test(words, test_readme_options_named, 0, document_count);
+    tcase_add_loop_test(words, test_readme_quotes, 0, document_count);
     tcase_add_loop_test(words, test_readme_links, 0, document_count);
     tcase_add_test(words, test_readme_marks);
     suite_add_tcase(suite, programs);
