@@ -28,7 +28,7 @@ static bool numbers(struct lisp *l, value *v, int count, const char *name)
             return NULL;                                                                           \
         uint64_t result = (uint64_t)lisp_number(v[0]);                                             \
         for (int i = 1; i < count; i++)                                                            \
-            result = result sign (uint64_t)lisp_number(v[i]);                                      \
+            result = result sign(uint64_t) lisp_number(v[i]);                                      \
         return lisp_integer((int64_t)result);                                                      \
     }
 ARITHMETIC(plus, "+", +)
@@ -83,7 +83,7 @@ static value is_pair(struct lisp *l, value *v, int count)
     return truth(lisp_kind(v[0]) == PAIR);
 }
 
-static value not(struct lisp *l, value *v, int count)
+static value not(struct lisp * l, value *v, int count)
 {
     (void)l, (void)count;
     return truth(v[0] == NIL);
@@ -114,7 +114,8 @@ static value get(struct lisp *l, value *v, int count)
 static value put(struct lisp *l, value *v, int count)
 {
     (void)count;
-    return lisp_kind(v[0]) == TABLE ? lisp_table_put(l, v[0], v[1], v[2]) : lisp_fail(l, "put: no table");
+    return lisp_kind(v[0]) == TABLE ? lisp_table_put(l, v[0], v[1], v[2])
+                                    : lisp_fail(l, "put: no table");
 }
 
 /* (memo f): f, remembering results for arguments that are pairs or tables as long as these live. */
@@ -150,7 +151,8 @@ static value remembered(struct lisp *l, value *v, int count)
 static value collect(struct lisp *l, value *v, int count)
 {
     (void)v, (void)count;
-    return hearth_gc_collect(l->me, 2) == HEARTH_OK ? TRUE : lisp_fail(l, "%.150s", hearth_last_error());
+    return hearth_gc_collect(l->me, 2) == HEARTH_OK ? TRUE
+                                                    : lisp_fail(l, "%.150s", hearth_last_error());
 }
 
 /* --- ports --------------------------------------------------------------------------------------- */

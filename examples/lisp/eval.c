@@ -97,7 +97,8 @@ static value bind(struct lisp *l, struct closure *closure, value *argument, int 
     }
     HEARTH_FRAME_END(l->me, f);
     if (f.ref[1] != NULL && (used != count || f.ref[0] != NIL))
-        return lisp_fail(l, "a function got %d arguments, another number than it has parameters", count);
+        return lisp_fail(l, "a function got %d arguments, another number than it has parameters",
+                         count);
     return f.ref[1];
 }
 
@@ -227,7 +228,8 @@ static bool special(struct lisp *l, int form, value *ref, value *result)
 static int arguments(struct lisp *l, value *ref, value *argument)
 {
     int count = 0;
-    for (ref[SCRATCH] = lisp_cdr(ref[EXPRESSION]); ref[SCRATCH] != NIL; ref[SCRATCH] = lisp_cdr(ref[SCRATCH])) {
+    for (ref[SCRATCH] = lisp_cdr(ref[EXPRESSION]); ref[SCRATCH] != NIL;
+         ref[SCRATCH] = lisp_cdr(ref[SCRATCH])) {
         if (count == MOST_ARGUMENTS) {
             lisp_fail(l, "more than %d arguments", MOST_ARGUMENTS);
             return -1;

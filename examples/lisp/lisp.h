@@ -63,7 +63,7 @@ struct lisp;
 struct builtin {
     int kind;
     const char *name;
-    int least, most;                              /* arguments; most < 0: any number */
+    int least, most;                                          /* arguments; most < 0: any number */
     value (*call)(struct lisp *, value *argument, int count); /* the arguments are in a frame     */
 };
 
@@ -73,12 +73,12 @@ struct lisp {
     hearth_heap *heap;
     hearth_mutator *me;
     hearth_type pair, symbol, string, closure, table, port, references;
-    value symbols;     /* interned: an array of references, open addressing */
+    value symbols; /* interned: an array of references, open addressing */
     size_t symbol_count;
     value form[FORMS]; /* the symbols of the special forms                  */
     int depth;         /* of calls of eval                                  */
     int open_ports;
-    const char *at;    /* what is being read                                */
+    const char *at; /* what is being read                                */
     char error[200];
 };
 

@@ -136,6 +136,9 @@ void lisp_print(value v, FILE *out)
         fprintf(out, "#<builtin %s>", ((struct builtin *)v)->name);
         break;
     default:
-        fprintf(out, "#<%s>", lisp_kind(v) == CLOSURE ? "closure" : lisp_kind(v) == TABLE ? "table" : "port");
+        fprintf(out, "#<%s>",
+                lisp_kind(v) == CLOSURE ? "closure"
+                : lisp_kind(v) == TABLE ? "table"
+                                        : "port");
     }
 }

@@ -27,8 +27,9 @@
 (print "forgotten: " (remembered length))
 
 ; A port that is dropped is closed by its finalizer.
-(define first-line (lambda (path) (read-line (open path))))
-(print (first-line "examples/lisp/tour.lisp"))
+(define port (open "examples/lisp/tour.lisp"))
+(print (read-line port))
 (print "open: " (open-ports))
+(define port '())
 (collect)
 (print "open: " (open-ports))
