@@ -169,13 +169,13 @@ void oracle_import(struct oracle *oracle, struct oracle_object *list);
 /* Let a random root hold the object, or nothing. */
 void oracle_root_set(struct oracle *oracle, struct oracle_object *object);
 
-/* Weak references, ephemerons, weak tables, finalizers, pins (oracle_after.c), for a model that is alone on its
- * heap. After begin, steps may be mixed with oracle_step. settle collects fully until no finalizer ran, so that
- * oracle_check_exact holds, unless the model has a `table`. clear takes everything weak and every finalizer away; end does, too. */
+/* Weak references, ephemerons, weak tables, finalizers, pins, freezing (oracle_after.c), for a model that is alone on its
+ * heap. After begin, steps may be mixed with oracle_step. settle collects fully until no finalizer ran: true if
+ * oracle_check_exact holds then; it does not if there may be a `table`, or something is frozen. clear takes everything weak and every finalizer away; end does, too. */
 void oracle_after_begin(struct oracle *oracle, bool table);
 void oracle_after_end(struct oracle *oracle);
 void oracle_after_step(struct oracle *oracle);
-void oracle_after_settle(struct oracle *oracle);
+bool oracle_after_settle(struct oracle *oracle);
 void oracle_after_clear(struct oracle *oracle);
 /* For marking: what follows from what is reached (and roots of its own); then what may still be given. */
 void oracle_after_mark(struct oracle *oracle, struct oracle_marks *marks);

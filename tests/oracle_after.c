@@ -344,10 +344,12 @@ static void pin(struct oracle *oracle)
 
 void oracle_after_step(struct oracle *oracle)
 {
-    uint64_t dice = oracle_dice(oracle, 16);
+    uint64_t dice = oracle_dice(oracle, 18);
 
     oracle->step++;
-    if (dice < 5)
+    if (dice >= 16)
+        oracle_control_step(oracle);
+    else if (dice < 5)
         cell_make(oracle, dice < 2 ? CELL_SHORT : dice == 2 ? CELL_LONG : CELL_EPHEMERON);
     else if (dice < 8)
         table_put(oracle);
@@ -385,6 +387,7 @@ void oracle_after_clear(struct oracle *oracle)
 {
     struct oracle_after *after = oracle->after;
 
+    oracle_control_clear(oracle);
     oracle_final_clear(oracle);
     for (size_t i = 0; i < ORACLE_PINS; i++)
         if (after->pin[i] != NULL) {
@@ -411,7 +414,7 @@ void oracle_after_end(struct oracle *oracle)
     free(after);
 }
 
-void oracle_after_settle(struct oracle *oracle)
+bool oracle_after_settle(struct oracle *oracle)
 {
     struct oracle_after *after = oracle->after;
     uint64_t run;
@@ -428,6 +431,7 @@ void oracle_after_settle(struct oracle *oracle)
             cell->called == 0)
             ORACLE_FAIL(oracle, "cell %zu was cleared, and not called", i);
     }
+    return !after->tables && !after->frozen;
 }
 
 void oracle_after_count(struct oracle *oracle, uint64_t *objects, uint64_t *bytes)

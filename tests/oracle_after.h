@@ -33,7 +33,13 @@ struct oracle_after {
     uint64_t finalizers; /* registered and not yet run                  */
     uint64_t run;        /* finalizers                                  */
     uint64_t failed;     /* finalizers that returned an error           */
+    size_t external;     /* bytes counted for memory outside */
+    bool frozen;         /* dead objects stay */
 };
+
+/* Freezing, thresholds, external memory, referrers; back to what a new heap has. */
+void oracle_control_step(struct oracle *oracle);
+void oracle_control_clear(struct oracle *oracle);
 
 /* Ask every cell: those that give nothing any more are cleared in the model, too. `strict`: nothing that must live
  * without them may be among them. Nothing that was given is unknown. No safepoint. */

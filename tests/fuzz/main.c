@@ -152,7 +152,7 @@ static void run(struct shared *shared, size_t size)
 /* Random bytes; their number has as many digits as any other. */
 static size_t make_random(uint64_t *random, uint8_t *string)
 {
-    size_t size = harness_random_below(random, RANDOM_MAX >> harness_random_below(random, 8)) + 1;
+    size_t size = harness_random_below(random, RANDOM_MAX >> harness_random_below(random, 3)) + 1;
 
     for (size_t i = 0; i < size; i++)
         string[i] = (uint8_t)harness_random(random);

@@ -82,8 +82,7 @@ static void check_exact(struct fuzz_thread *self)
 
     if (!self->alone)
         return;
-    oracle_after_settle(&self->oracle);
-    if (!self->table)
+    if (oracle_after_settle(&self->oracle))
         oracle_check_exact(all, 1);
 }
 
