@@ -362,13 +362,14 @@ void hg_trace_drain(struct hg_worker *w)
  * itself; for HG_TICK objects at most. What may have many slots is visited as usual, and the last. */
 HG_HOT void hg_chain(struct hg_worker *w, const bool parallel, const bool watch)
 {
+    const uint64_t awake = hg_nodes_awake(w); /* for so few objects they need not be asked again */
     w->base = w->all_base;
     w->bytes = w->all_bytes;
     for (int left = HG_TICK; left > 0 && w->top > 0 && w->top <= HG_FOLLOW; left--) {
         uintptr_t entry = w->stack[w->top - 1];
         uintptr_t object = entry & ~(uintptr_t)HG_TAGS, promote = entry & HG_TAG_PROMOTE;
         int node = hg_node_of(w, object);
-        if ((entry & (HG_TAG_REMEMBERED | HG_TAG_SLICE)) || hg_node_awake(w, node))
+        if ((entry & (HG_TAG_REMEMBERED | HG_TAG_SLICE)) || (awake >> node & 1))
             return;
         w->top--;
         uint64_t traced = w->traced;

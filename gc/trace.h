@@ -25,7 +25,7 @@ enum {
     HG_SLICE = 1024,       /* slots of a large array visited at a time                      */
     HG_TICK = 512,         /* objects between looks at the other workers                    */
     HG_LATE = 64,          /* slots an object with a bitmap has at most                    */
-    HG_FOLLOW = 8,         /* references to one node that are followed rather than sent     */
+    HG_FOLLOW = 8,         /* references that are followed rather than sent               */
     HG_FOREIGN_TICKS = 16, /* ticks from one offer to other nodes' workers to the next      */
     HG_FOREIGN = 2048,     /* traced by worker 0 before it calls helpers for other nodes      */
     HG_TICK_EAGER = 16,    /* the same if help-after is below HG_TICK                       */

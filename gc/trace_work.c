@@ -280,14 +280,25 @@ static bool hg_take_home(struct hg_worker *w)
     return true;
 }
 
+uint64_t hg_nodes_awake(const struct hg_worker *w)
+{
+    uint64_t awake = 0;
+    for (int n = 0; n < w->trace->mail.nodes; n++) {
+        const struct hg_queue *queue = w->trace->mail.queue[n];
+        uint32_t others = __atomic_load_n(&queue->workers, __ATOMIC_RELAXED) - (n == w->home);
+        if (others > __atomic_load_n(&queue->sleepers, __ATOMIC_RELAXED))
+            awake |= (uint64_t)1 << n;
+    }
+    return awake;
+}
+
 /* What a chain left: the home node's references stay, else those of the newest one's node if its workers
  * sleep; the others are sent. (Without memory for that they go on the stack, below those not yet looked at.) */
 static void hg_sort_out(struct hg_worker *w)
 {
     size_t count = w->top;
-    int keep = w->home;
-    if (count != 0 && !hg_node_awake(w, hg_node_of(w, w->stack[count - 1])))
-        keep = hg_node_of(w, w->stack[count - 1]);
+    int newest = count != 0 ? hg_node_of(w, w->stack[count - 1]) : w->home;
+    int keep = hg_nodes_awake(w) >> newest & 1 ? w->home : newest;
     for (size_t i = 0; i < count; i++)
         if (hg_node_of(w, w->stack[i]) == w->home)
             keep = w->home;
@@ -308,13 +319,14 @@ static void hg_sort_out(struct hg_worker *w)
 static bool hg_follow(struct hg_worker *w)
 {
     uint32_t all = 0;
-    for (int n = 0; w->routed && n < w->trace->mail.nodes; n++) {
+    uint64_t to = 0;
+    for (int n = 0; w->routed && n < w->trace->mail.nodes && all <= HG_FOLLOW; n++) {
         uint32_t count = hg_outgoing(w, n);
         all += count;
-        if (all > HG_FOLLOW || (count != 0 && hg_node_awake(w, n)))
-            return false;
+        to |= (uint64_t)(count != 0) << n;
     }
-    if (all == 0 || (!w->parallel && hg_mail_pending(&w->trace->mail) != 0 && hg_helpers_due(w)))
+    if (all == 0 || all > HG_FOLLOW || (to & hg_nodes_awake(w)) != 0 ||
+        (!w->parallel && hg_mail_pending(&w->trace->mail) != 0 && hg_helpers_due(w)))
         return false;
     for (int n = 0; n < w->trace->mail.nodes; n++)
         while (hg_outgoing(w, n) != 0)

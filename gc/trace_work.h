@@ -12,13 +12,8 @@ static inline int hg_node_of(const struct hg_worker *worker, uintptr_t entry)
 {
     return (int)((entry - worker->all_base) >> worker->shift);
 }
-/* Does any worker of the node, other than this one, work? */
-static inline bool hg_node_awake(const struct hg_worker *worker, int node)
-{
-    const struct hg_queue *queue = worker->trace->mail.queue[node];
-    return __atomic_load_n(&queue->workers, __ATOMIC_RELAXED) >
-           __atomic_load_n(&queue->sleepers, __ATOMIC_RELAXED) + (node == worker->home);
-}
+/* A bit for each node of which a worker, other than this one, is at work. */
+uint64_t hg_nodes_awake(const struct hg_worker *worker);
 /* From now on trace objects of this node, and send references to others. */
 void hg_act_for(struct hg_worker *worker, int node);
 /* The stack is full: move its older half to shared batches; without memory for them, drop references. */
