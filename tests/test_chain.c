@@ -1,6 +1,7 @@
 /* tests/test_chain.c - graphs that lead from node to node with little else to do: references are followed, one
  * object at a time, instead of being sent. What is traced, counted and kept must be the same. */
 #define _GNU_SOURCE
+#include "gc/trace_work.h"
 #include "tests/trace_fixture.h"
 
 static const char *const options[] = {
@@ -337,6 +338,34 @@ START_TEST(sparse_random_graphs_are_traced)
 }
 END_TEST
 
+/* Whom a chain gives way to: workers of a node, other than the one that asks, of which not all sleep. */
+START_TEST(a_node_is_awake_unless_its_workers_sleep)
+{
+    static const struct {
+        uint32_t workers, sleepers;
+        bool own, other; /* is the asking worker's node awake, is another one? */
+    } cases[] = {{1, 0, false, true}, {1, 1, false, false}, {2, 1, false, true},
+                 {2, 0, true, true},  {3, 2, false, true},  {3, 1, true, true}};
+    struct fixture f;
+
+    fixture_open(&f, "fake-nodes=4,workers=1,mode=local");
+    HARNESS_OK(hearth_gc_collect(f.m, 2));
+    struct hg_worker *w = f.heap->trace->worker[0];
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        for (int n = 0; n < 4; n++) {
+            for (int k = 0; k < 4; k++) {
+                struct hg_queue *queue = f.heap->trace->mail.queue[k];
+                queue->workers = k == n ? cases[i].workers : k == w->home;
+                queue->sleepers = k == n ? cases[i].sleepers : 0;
+            }
+            bool awake = n == w->home ? cases[i].own : cases[i].other;
+            ck_assert_uint_eq(hg_nodes_awake(w), (uint64_t)awake << n);
+            f.heap->trace->mail.queue[n]->sleepers = 0;
+        }
+    fixture_close(&f);
+}
+END_TEST
+
 /* Nothing can be sent: what a chain leaves is traced by who followed it. */
 START_TEST(chains_need_no_memory)
 {
@@ -380,6 +409,7 @@ HARNESS_SUITE(chain)
     tcase_add_loop_test(chain, a_chain_may_lead_through_ephemerons, 0, OPTIONS);
     tcase_add_loop_test(chain, a_chain_from_an_old_object_is_promoted, 0, OPTIONS);
     tcase_add_loop_test(chain, sparse_random_graphs_are_traced, 0, OPTIONS);
+    tcase_add_test(chain, a_node_is_awake_unless_its_workers_sleep);
     tcase_add_loop_test(chain, chains_need_no_memory, 0, OPTIONS);
     suite_add_tcase(suite, chain);
     return suite;

@@ -1,8 +1,9 @@
 #!/bin/bash
 # bench/numa/measure.sh - measures the locality of hearth's modes in NUMA guests and shows the tables.
 #
-#     measure.sh BUILD-DIRECTORY GUEST-COMMAND...      environment: MACHINES, OBJECTS, SCALE
+#     measure.sh BUILD-DIRECTORY GUEST-COMMAND...      environment: MACHINES, OBJECTS, SCALE, WORKLOADS, MODES
 #
+# With WORKLOADS only these are measured, and no GCBench.
 # Writes BUILD-DIRECTORY/bench-numa.{json,md} and, where gnuplot is, bench-numa.svg. The workloads' programs
 # are BUILD-DIRECTORY/bench/numa and BUILD-DIRECTORY/bench/gcbench-counted-*.
 set -euo pipefail
@@ -11,6 +12,12 @@ shift
 machines=${MACHINES:-2node 4ring 8node}
 here=$(dirname "$0")
 rows=$build/bench-numa.rows
+gcbench=("$build/bench/gcbench-counted-hearth" "$build/bench/gcbench-counted-bdwgc")
+test -z "${WORKLOADS:-}" || gcbench=()
+files=()
+for program in "$build/bench/numa" "${gcbench[@]}" "$here/inside.sh"; do
+    files+=(--file "$program")
+done
 : >"$rows"
 
 for machine in $machines; do
@@ -18,10 +25,10 @@ for machine in $machines; do
     rm -rf "$out"
     start=$SECONDS
     "$@" --machine "$machine" --plugin cache=1024,pace=1000 --report "$out.report" --out "$out" \
-        --file "$build/bench/numa" --file "$build/bench/gcbench-counted-hearth" \
-        --file "$build/bench/gcbench-counted-bdwgc" --file "$here/inside.sh" -- \
+        --env WORKLOADS="${WORKLOADS:-}" --env MODES="${MODES:-}" \
+        "${files[@]}" -- \
         sh "$here/inside.sh" "$build/bench/numa" "${OBJECTS:-16368}" "${SCALE:-0.02}" \
-        "$build/bench/gcbench-counted-hearth" "$build/bench/gcbench-counted-bdwgc"
+        "${gcbench[@]}"
     sed "s/^/$machine\t/" "$out/runs" >>"$rows"
     printf '%s: %d runs, %d s\n' "$machine" "$(wc -l <"$out/runs")" $((SECONDS - start))
 done
