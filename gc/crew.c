@@ -15,13 +15,15 @@ bool hg_crew_here(void)
 }
 
 /* Wait for a phase that this member has not been in; false: quit. */
-static bool hg_crew_enter(struct hg_crew *crew, uint64_t *seen, hg_phase_fn **fn, void **data)
+static bool hg_crew_enter(struct hg_crew *crew, const struct hg_crew_member *member, uint64_t *seen,
+                          hg_phase_fn **fn, void **data)
 {
     for (;;) {
         uint32_t call = __atomic_load_n(&crew->call, __ATOMIC_SEQ_CST);
         pthread_mutex_lock(&crew->lock);
         bool quit = crew->quit;
-        bool join = !quit && crew->fn != NULL && crew->phase != *seen && crew->wanted > 0;
+        bool join = !quit && crew->fn != NULL && crew->phase != *seen && crew->wanted > 0 &&
+                    member->number != crew->spare;
         if (join) {
             *seen = crew->phase;
             *fn = crew->fn;
@@ -44,7 +46,7 @@ static void *hg_crew_main(void *argument)
     uint64_t seen = 0;
     hg_phase_fn *fn;
     void *data;
-    while (hg_crew_enter(crew, &seen, &fn, &data)) {
+    while (hg_crew_enter(crew, member, &seen, &fn, &data)) {
         hg_helping = true;
         fn(data, member->number);
         hg_helping = false;
@@ -66,6 +68,7 @@ hearth_status hg_crew_create(struct hg_crew **out, const struct hearth_topology 
     pthread_cond_init(&crew->left, NULL);
     crew->topology = topology;
     crew->size = workers > HG_CREW_MAX ? HG_CREW_MAX - 1 : workers - 1;
+    crew->spare = crew->size + 1;
     for (int i = 0; i < HG_CREW_MAX; i++) {
         crew->member[i].crew = crew;
         crew->member[i].number = i;
@@ -90,6 +93,20 @@ void hg_crew_destroy(struct hg_crew *crew)
     pthread_cond_destroy(&crew->left);
     pthread_mutex_destroy(&crew->lock);
     ht_os_free(crew);
+}
+
+void hg_crew_spare(struct hg_crew *crew, int node)
+{
+    pthread_mutex_lock(&crew->lock);
+    crew->spare = crew->size + 1;
+    for (int i = hg_crew_last(crew); i > 0; i--)
+        if (crew->member[i].node == node) {
+            crew->spare = i;
+            break;
+        }
+    if (hg_crew_last(crew) == crew->size) /* there is none more */
+        crew->spare = crew->size + 1;
+    pthread_mutex_unlock(&crew->lock);
 }
 
 void hg_crew_open(struct hg_crew *crew, hg_phase_fn *fn, void *data)
@@ -124,9 +141,14 @@ void hg_crew_call(struct hg_crew *crew, int helpers)
         helpers = room;
     if (crew->fn == NULL)
         helpers = 0;
-    for (int i = 1; i <= crew->size && crew->started < crew->inside + crew->wanted + helpers; i++)
-        if (!crew->member[i].started)
+    int missing = crew->inside + crew->wanted + helpers;
+    for (int i = 1; i <= hg_crew_last(crew); i++)
+        missing -= hg_crew_comes(crew, i);
+    for (int i = 1; i <= hg_crew_last(crew) && missing > 0; i++)
+        if (!crew->member[i].started && i != crew->spare) {
             hg_crew_start(crew, i);
+            missing -= crew->member[i].started;
+        }
     if (helpers > 0)
         crew->wanted += helpers;
     pthread_mutex_unlock(&crew->lock);

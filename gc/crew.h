@@ -36,7 +36,8 @@ struct hg_crew {
     int inside;     /* helpers in it                                     */
     int joined;     /* helpers that have been in it                      */
     int wanted;     /* helpers that may still join                       */
-    int size;       /* members that may exist (workers - 1)              */
+    int size;       /* members that may be in a phase (workers - 1)      */
+    int spare;      /* member that stays out; size + 1: the last         */
     int started;
     bool quit;
     const struct hearth_topology *topology;
@@ -47,12 +48,26 @@ hearth_status hg_crew_create(struct hg_crew **out, const struct hearth_topology 
                              int workers);
 void hg_crew_destroy(struct hg_crew *crew);
 
+/* There is one member more than may be in a phase. Before opening: leave out one of the opener's node, so that
+ * with a worker for each processor every node has its own, wherever the opener runs. */
+void hg_crew_spare(struct hg_crew *crew, int node);
 /* Open a phase; nobody is called yet. */
 void hg_crew_open(struct hg_crew *crew, hg_phase_fn *fn, void *data);
 /* Call up to `helpers` more threads to the open phase. Any worker in it. */
 void hg_crew_call(struct hg_crew *crew, int helpers);
 /* No more may join; wait for those inside. Returns how many had joined. */
 int hg_crew_close(struct hg_crew *crew);
+
+/* May this member come to the phase, does its thread exist? Between calls, by the opener. */
+static inline bool hg_crew_comes(const struct hg_crew *crew, int number)
+{
+    return crew->member[number].started && number != crew->spare;
+}
+/* The highest number of a member. */
+static inline int hg_crew_last(const struct hg_crew *crew)
+{
+    return crew->size == 0 || crew->size == HG_CREW_MAX - 1 ? crew->size : crew->size + 1;
+}
 
 /* Is the calling thread a helper of any crew, inside a phase? */
 bool hg_crew_here(void);

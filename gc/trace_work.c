@@ -135,8 +135,8 @@ static void hg_call_helpers(struct hg_worker *w)
         return;
     w->parallel = true; /* before anybody can come */
     hg_crew_call(crew, crew->size);
-    for (int i = 1; w->routed && i <= crew->size; i++)
-        if (crew->member[i].started)
+    for (int i = 1; w->routed && i <= hg_crew_last(crew); i++)
+        if (hg_crew_comes(crew, i))
             hg_mail_expect(&w->trace->mail, crew->member[i].node, 1);
     hg_flush_all(w);
 }
@@ -505,6 +505,7 @@ struct hg_worker *hg_trace_begin(struct hg_trace *trace, bool full, int node, hg
     hg_worker_prepare(w, node, false);
     hg_worker_count(w);
     hg_mail_begin(&trace->mail, hg_mailbox(w));
+    hg_crew_spare(trace->heap->crew, node);
     hg_crew_open(trace->heap->crew, hg_help, trace);
     return w;
 }

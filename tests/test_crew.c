@@ -50,7 +50,7 @@ static void phase_fn(void *data, int worker)
 {
     struct phase *phase = data;
 
-    EXPECT(worker > 0 && worker <= phase->crew->size);
+    EXPECT(worker > 0 && worker <= hg_crew_last(phase->crew));
     __atomic_fetch_add(&phase->inside, 1, __ATOMIC_SEQ_CST);
     EXPECT(__atomic_fetch_add(&phase->entered[worker], 1, __ATOMIC_SEQ_CST) == 0);
     while (__atomic_load_n(&phase->hold, __ATOMIC_SEQ_CST))
@@ -252,12 +252,45 @@ START_TEST(workers_are_bound_to_their_nodes)
 }
 END_TEST
 
+/* With a worker for each node, all nodes but the opener's have a helper, wherever it opens. */
+START_TEST(every_node_but_the_opener_s_has_a_helper)
+{
+    enum { NODES = 4 };
+    struct hearth_topology *topology = topology_of("fake-nodes=4");
+
+    for (int workers = NODES; workers <= 2 * NODES; workers += NODES) {
+        struct hg_crew *crew = crew_of(topology, workers);
+        for (int round = 0; round < 3 * NODES; round++) {
+            struct phase phase = {.crew = crew, .hold = true};
+            int node = round * 3 % NODES, here[NODES] = {0};
+            here[node] = 1;
+            hg_crew_spare(crew, node);
+            hg_crew_open(crew, phase_fn, &phase);
+            hg_crew_call(crew, HG_CREW_MAX);
+            wait_for(&phase.inside, workers - 1);
+            for (int i = 1; i < HG_CREW_MAX; i++) {
+                here[hg_crew_node(crew, i)] += phase.entered[i];
+                ck_assert(phase.entered[i] == 0 || hg_crew_comes(crew, i));
+            }
+            for (int n = 0; n < NODES; n++)
+                ck_assert_int_eq(here[n], workers / NODES);
+            __atomic_store_n(&phase.hold, false, __ATOMIC_SEQ_CST);
+            ck_assert_int_eq(hg_crew_close(crew), workers - 1);
+            ck_assert_int_le(crew->started, workers);
+        }
+        hg_crew_destroy(crew);
+    }
+    ht_topology_destroy(topology);
+}
+END_TEST
+
 HARNESS_SUITE(crew)
 {
     Suite *suite = suite_create("crew");
     TCase *tcase = tcase_create("crew");
 
     tcase_add_test(tcase, no_thread_exists_before_it_is_needed);
+    tcase_add_test(tcase, every_node_but_the_opener_s_has_a_helper);
     tcase_add_test(tcase, as_many_as_are_called_may_come);
     tcase_add_test(tcase, closing_does_not_wait_for_late_ones);
     tcase_add_test(tcase, a_closed_phase_is_not_entered);
