@@ -75,7 +75,7 @@ LIBRARY_SOURCES := $(filter-out $(PROGRAM_SOURCES),$(wildcard $(LAYERS:%=%/*.c))
 PUBLIC_HEADERS := $(wildcard include/*.h include/hearth/*.h)
 TEST_SOURCES := $(filter-out tests/embed.c tests/checked_use.c,$(wildcard tests/*.c))
 FORMATTED := $(PUBLIC_HEADERS) $(wildcard $(foreach dir,$(LAYERS) tests tests/numa tests/fuzz tests/soak bench \
-             bench/systems examples,$(addprefix $(dir)/*,.c .h .cc)))
+             bench/systems bench/inspect examples,$(addprefix $(dir)/*,.c .h .cc)))
 
 LIBRARY_OBJECTS := $(LIBRARY_SOURCES:%.c=$(OBJ)/%.o)
 PIC_OBJECTS := $(LIBRARY_SOURCES:%.c=$(PIC)/%.o)
@@ -94,7 +94,7 @@ all: $(ARCHIVE) $(SHARED) $(PROGRAMS) ## build libhearth.a, libhearth.so and the
 
 help: ## list the targets
 	@echo 'usage: make [TARGET] [BUILD=release|debug|asan|tsan|ubsan|coverage] [V=1]'
-	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(filter %Makefile %numa.mk %packaging.mk,$(MAKEFILE_LIST)) | \
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(filter %Makefile %numa.mk %packaging.mk %inspect.mk,$(MAKEFILE_LIST)) | \
 	    while IFS=$$'\t' read -r name text; do printf '  %-14s %s\n' "$$name" "$$text"; done
 	@echo 'variables: SUITES="a b" (only these test suites), SEED=n (repeat a test run),'
 	@echo '           SCALE=f THREADS=n (for run), SCALE=f ROUNDS=n ARGS=--strict (for bench),'
@@ -363,6 +363,7 @@ bench-quick: all bench-programs ## the same, smaller and fewer runs
 	@BENCH_PROGRAMS=$(OUT)/bench EXTRA='$(EXTRA_NAMES)' bench/compare.sh --quick $(ARGS)
 
 include bench/numa/bench-numa.mk
+include bench/inspect/inspect.mk
 
 # --------------------------------------------------------------------------------------- sources
 format: ## clang-format all sources

@@ -24,6 +24,7 @@ void ha_block_format(struct ha_block *block, const struct ha_classes *classes, u
     block->cells = class->cells;
     block->end = class->end;
     block->live = 0;
+    block->frozen = 0;
     block->blocks = 1;
     block->size_class = (uint8_t)(run / 2);
     block->kind = run & 1 ? HA_LEAF : HA_SCAN;
@@ -92,10 +93,12 @@ static bool ha_frontier_right(const struct ha_block *block)
 hearth_status ha_block_check(const struct ha_block *block)
 {
     char *start = ha_block_start(block);
-    if (!ha_cells_right(block) || block->kind > HA_LEAF || block->live > block->cells)
-        return ht_fail(HEARTH_ECORRUPT, "block %p: class %u, cell %u, kind %u, live %u of %u",
+    if (!ha_cells_right(block) || block->kind > HA_LEAF || block->live > block->cells ||
+        block->frozen > block->live)
+        return ht_fail(HEARTH_ECORRUPT,
+                       "block %p: class %u, cell %u, kind %u, live %u of %u, %u frozen",
                        (void *)start, block->size_class, block->cell, block->kind, block->live,
-                       block->cells);
+                       block->cells, block->frozen);
     if (!ha_frontier_right(block))
         return ht_fail(HEARTH_ECORRUPT, "block %p: frontier %p is no cell of it", (void *)start,
                        (void *)block->frontier);

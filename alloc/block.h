@@ -68,7 +68,8 @@ struct ha_block {
     uint8_t *cards;             /* LARGE: a byte per 16 payload bytes                           */
     struct ha_block *keys_next; /* KEYS: the next one that does                           */
     uint32_t keys_at;           /* KEYS: index of its first cell in the table of the keys  */
-    uint32_t unused;
+    uint16_t frozen;            /* of the live cells, those that no collection looks at   */
+    uint16_t unused;
     uint64_t reserved[4];
 };
 

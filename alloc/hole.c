@@ -114,6 +114,8 @@ size_t ha_run_next(struct ha_allocator *allocator, unsigned k)
         size_t cells = HA_RUN_BYTES / block->cell;
         to = from + (cells == 0 ? 1 : cells) * block->cell;
     }
+    if (allocator->portion != 0 && (size_t)(to - from) > (size_t)allocator->portion * block->cell)
+        to = from + (size_t)allocator->portion * block->cell;
     size_t bytes = (size_t)(to - from);
     run->cursor = from;
     run->limit = hole->ready = to;
@@ -135,6 +137,37 @@ void ha_run_hold(struct ha_allocator *allocator, unsigned k, struct ha_block *bl
     hole->end = hole->ready = NULL;
     hole->bytes = 0;
     allocator->run[k].cursor = allocator->run[k].limit = NULL;
+}
+
+uint64_t ha_allocator_left(const struct ha_allocator *allocator)
+{
+    uint64_t cells = 0;
+    for (unsigned k = 0; k < HEARTH_RUNS; k++) {
+        size_t left = (size_t)(allocator->hole[k].ready - allocator->run[k].cursor);
+        if (left != 0)
+            cells += left / allocator->hole[k].block->cell;
+    }
+    return cells;
+}
+
+uint64_t ha_allocator_recall(struct ha_allocator *allocator)
+{
+    uint64_t cells = 0;
+    for (unsigned k = 0; k < HEARTH_RUNS; k++) {
+        struct hearth_run *run = &allocator->run[k];
+        struct ha_hole *hole = &allocator->hole[k];
+        size_t left = (size_t)(hole->ready - run->cursor);
+        if (left == 0)
+            continue;
+        if (allocator->space->poison && !hole->block->stamp) /* as it was before */
+            memset(run->cursor, HA_POISON, (size_t)(run->limit - run->cursor));
+        cells += left / hole->block->cell;
+        allocator->bytes -= left;
+        hole->bytes -= (uint32_t)left;
+        run->limit = hole->ready = run->cursor;
+    }
+    allocator->objects -= cells;
+    return cells;
 }
 
 void ha_allocator_flush(struct ha_allocator *allocator)

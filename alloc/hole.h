@@ -23,6 +23,7 @@ struct ha_allocator {
     int node;         /* latched once per slow path                       */
     uint64_t bytes;   /* handed out and not given back, since the flush   */
     uint64_t objects; /* cells of the same                                */
+    uint32_t portion; /* most cells of the next run; 0: any number        */
     struct ha_hole hole[HEARTH_RUNS];
 };
 
@@ -32,6 +33,10 @@ size_t ha_run_next(struct ha_allocator *allocator, unsigned k);
 
 /* Exact runs: the next cell of what ha_run_next has charged; false: nothing is left of that. */
 bool ha_run_step(struct ha_allocator *allocator, unsigned k);
+/* Cells of runs that are not allocated yet. Own thread, or while it stands. */
+uint64_t ha_allocator_left(const struct ha_allocator *allocator);
+/* End all runs where their cursors are: the rest belongs to the next runs. Returns how many cells. */
+uint64_t ha_allocator_recall(struct ha_allocator *allocator);
 
 /* Hold a block taken from a pool. */
 void ha_run_hold(struct ha_allocator *allocator, unsigned k, struct ha_block *block);

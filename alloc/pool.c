@@ -118,7 +118,7 @@ static void ha_partial_remove(struct ha_pool *pool, struct ha_block *block)
 {
     unsigned run = block->size_class * 2u + block->kind;
     ha_list_remove(&pool->partial[run][block->bucket], block);
-    if (block->bucket != HA_BUCKET_TENTH)
+    if (block->bucket < HA_BUCKET_TENTH)
         pool->partial_bytes -= (size_t)(block->cells - block->live) * block->cell;
 }
 
@@ -292,12 +292,13 @@ void ha_pool_sort(struct ha_pool *pool, struct ha_block *block)
         block->state = HA_FULL;
         return;
     }
-    block->bucket = percent >= 50   ? HA_BUCKET_HALF
+    block->bucket = block->frozen   ? HA_BUCKET_FROZEN
+                    : percent >= 50 ? HA_BUCKET_HALF
                     : percent >= 25 ? HA_BUCKET_QUARTER
                                     : HA_BUCKET_TENTH;
     block->state = HA_PARTIAL;
     ha_list_push(&pool->partial[run][block->bucket], block);
-    if (block->bucket != HA_BUCKET_TENTH)
+    if (block->bucket < HA_BUCKET_TENTH)
         pool->partial_bytes += (size_t)vacant * block->cell;
 }
 

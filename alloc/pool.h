@@ -12,8 +12,9 @@
 #include "alloc/block.h"
 #include "alloc/room.h"
 
-/* Buckets of partly free blocks, by the share of their cells that is free. */
-enum { HA_BUCKET_HALF, HA_BUCKET_QUARTER, HA_BUCKET_TENTH, HA_BUCKETS };
+/* Buckets of partly free blocks, by the share of their cells that is free; those with frozen cells, whose
+ * pages are to stay as they are, by themselves. */
+enum { HA_BUCKET_HALF, HA_BUCKET_QUARTER, HA_BUCKET_TENTH, HA_BUCKET_FROZEN, HA_BUCKETS };
 
 /* How far a pool may go for blocks whose memory is not resident: nowhere but to those it has the address
  * space for; to the window for more; and the same if its node seems to be full. */

@@ -66,6 +66,8 @@ static hearth_status ha_check_list(const struct ha_pool *pool, const struct ha_l
 static unsigned ha_right_bucket(const struct ha_block *block)
 {
     unsigned cells = block->cells, vacant = cells - (unsigned)block->live;
+    if (block->frozen && 10 * vacant >= cells)
+        return HA_BUCKET_FROZEN;
     return 2 * vacant >= cells    ? HA_BUCKET_HALF
            : 4 * vacant >= cells  ? HA_BUCKET_QUARTER
            : 10 * vacant >= cells ? HA_BUCKET_TENTH
@@ -87,7 +89,7 @@ static hearth_status ha_check_bucket(const struct ha_pool *pool, unsigned run, u
                            "live %u of %u",
                            (void *)ha_block_start(block), bucket, run, block->size_class,
                            block->kind, block->bucket, block->live, block->cells);
-        if (bucket != HA_BUCKET_TENTH)
+        if (bucket < HA_BUCKET_TENTH)
             census->partial_bytes += (size_t)(block->cells - block->live) * block->cell;
     }
     census->partial += list->count;

@@ -138,7 +138,7 @@ static struct ha_block *ha_take_foreign(struct ha_space *space, int node, unsign
     const struct ht_node *home = &space->topology->node[node];
     for (int i = 1; i < space->nodes && !space->strict; i++) {
         struct ha_pool *pool = space->pool[home->order[i]];
-        struct ha_block *block = ha_pool_reuse(pool, run, HA_BUCKET_HALF, HA_BUCKET_TENTH);
+        struct ha_block *block = ha_pool_reuse(pool, run, HA_BUCKET_HALF, HA_BUCKET_FROZEN);
         if (block != NULL) {
             __atomic_fetch_add(&space->spilled, 1, __ATOMIC_RELAXED);
             __atomic_fetch_add(&pool->spilled_in, 1, __ATOMIC_RELAXED);
@@ -172,6 +172,8 @@ struct ha_block *ha_space_take(struct ha_space *space, int node, unsigned run,
     if (block == NULL && effort >= HA_EFFORT_NEAR)
         block = ha_pool_reuse(pool, run, HA_BUCKET_TENTH, HA_BUCKET_TENTH);
     if (block == NULL && effort == HA_EFFORT_TIGHT)
+        block = ha_pool_reuse(pool, run, HA_BUCKET_FROZEN, HA_BUCKET_FROZEN);
+    if (block == NULL && effort == HA_EFFORT_TIGHT)
         block = ha_take_foreign(space, node, run);
     if (block == NULL)
         *why = charged ? HA_NO_MEMORY : HA_OVER_BUDGET;
@@ -201,24 +203,24 @@ void ha_space_release(struct ha_space *space)
 {
     for (int n = space->nodes; n-- > 0;)
         pthread_mutex_unlock(&space->pool[n]->ageing);
+}
+
+void ha_space_wake(struct ha_space *space)
+{
     if (space->keep_ms != 0)
         ha_keeper_wake(space->windows->state->keeper);
 }
 
 void ha_space_lock(struct ha_space *space)
 {
-    for (int n = 0; n < space->nodes; n++) {
-        pthread_mutex_lock(&space->pool[n]->ageing);
+    for (int n = 0; n < space->nodes; n++)
         pthread_mutex_lock(&space->pool[n]->lock);
-    }
 }
 
 void ha_space_unlock(struct ha_space *space)
 {
-    for (int n = space->nodes; n-- > 0;) {
+    for (int n = space->nodes; n-- > 0;)
         pthread_mutex_unlock(&space->pool[n]->lock);
-        pthread_mutex_unlock(&space->pool[n]->ageing);
-    }
 }
 
 /* A large object: the address may lie in a tail block or in a further chunk of the span. As with small

@@ -12,7 +12,7 @@
 enum ha_effort {
     HA_EFFORT_NORMAL, /* half-free blocks, free ones, quarter-free ones, free ones elsewhere */
     HA_EFFORT_NEAR,   /* also tenth-free ones                                                */
-    HA_EFFORT_TIGHT   /* then also partly free ones elsewhere                                */
+    HA_EFFORT_TIGHT   /* then also those with frozen cells, and partly free ones elsewhere   */
 };
 
 /* Why a block could not be had. */
@@ -61,7 +61,10 @@ size_t ha_space_partial_bytes(const struct ha_space *space);
 void ha_space_hold(struct ha_space *space);
 void ha_space_release(struct ha_space *space);
 
-/* Take every lock of every pool while the process forks; and let go of them. */
+/* In the child of a fork there is no keeper at first: there should be one, so that idle memory ages. */
+void ha_space_wake(struct ha_space *space);
+
+/* Lock every pool, held already, while the process forks; and let go of them. */
 void ha_space_lock(struct ha_space *space);
 void ha_space_unlock(struct ha_space *space);
 

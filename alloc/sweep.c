@@ -38,8 +38,10 @@ struct ha_swept ha_sweep_block(struct ha_block *block, uint8_t dead_a, uint8_t d
 {
     struct ha_swept swept = {0, false};
     block->frontier = NULL;
-    if (!block->touched && block->live == 0)
-        return swept; /* no mark was there, none was made: its metadata need not be read */
+    if (!block->touched && block->live == block->frozen) {
+        swept.live = block->live;
+        return swept; /* no other mark was there, none was made: its metadata need not be read */
+    }
     uint8_t *meta = ha_block_meta(block);
     const __m128i a = _mm_set1_epi8((char)dead_a), b = _mm_set1_epi8((char)dead_b);
     const __m128i g = _mm_set1_epi8((char)gen1);

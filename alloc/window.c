@@ -10,7 +10,6 @@
 #define _GNU_SOURCE 1
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -44,15 +43,9 @@ bool ha_mimalloc_known(int version)
 
 bool ha_overcommit_never(const char *path)
 {
-    char mode = '0';
-    int file = open(path, O_RDONLY | O_CLOEXEC);
+    char text[16];
 
-    if (file < 0)
-        return false;
-    if (read(file, &mode, 1) != 1)
-        mode = '0';
-    close(file);
-    return mode == '2';
+    return ht_os_read_file(path, text, sizeof(text)) && text[0] == '2';
 }
 
 bool ha_on_valgrind(void)

@@ -10,6 +10,8 @@ hearth_status hg_afterlife_init(hearth_heap *heap)
     if (status == HEARTH_OK)
         status = hg_finalizers_init(heap);
     if (status == HEARTH_OK)
+        status = hg_pins_init(heap);
+    if (status == HEARTH_OK)
         status = hg_control_init(heap);
     return status;
 }
@@ -17,6 +19,7 @@ hearth_status hg_afterlife_init(hearth_heap *heap)
 void hg_afterlife_destroy(hearth_heap *heap)
 {
     hg_control_destroy(heap);
+    hg_pins_destroy(heap);
     hg_finalizers_destroy(heap);
     hg_pending_destroy(heap);
     hg_cells_destroy(heap);
@@ -25,7 +28,7 @@ void hg_afterlife_destroy(hearth_heap *heap)
 void hg_afterlife_roots(hearth_heap *heap, struct hg_worker *worker)
 {
     hg_pending_roots(heap, worker);
-    hg_finalizers_roots(heap, worker);
+    hg_pins_roots(heap, worker);
     hg_control_roots(heap, worker);
 }
 
@@ -33,10 +36,28 @@ void hg_afterlife(hearth_heap *heap, bool full)
 {
     hg_cells_resolve(heap, full);
     hg_leaks_judge(heap, full);
+    hg_control_found(heap);
+    if (hg_finalizers_legacy(heap, full))
+        hg_cells_resolve(heap, full);
+    hg_control_kept(heap);
     hg_cells_clear(heap, full, HG_CELL_SHORT);
     if (hg_finalizers_find(heap, full))
         hg_cells_resolve(heap, full);
     if (hg_control_save_all(heap, full))
         hg_cells_resolve(heap, full);
     hg_cells_clear(heap, full, HG_CELL_REST);
+    hg_pins_settle(heap);
+    hg_pending_wake(heap);
+}
+
+hearth_status hg_afterlife_check(hearth_heap *heap, bool before)
+{
+    hearth_status status = hg_pending_check(heap);
+    if (status == HEARTH_OK)
+        status = hg_finalizers_check(heap, before);
+    if (status == HEARTH_OK)
+        status = hg_pins_check(heap);
+    if (status == HEARTH_OK)
+        status = hg_cells_check(heap, before);
+    return status;
 }

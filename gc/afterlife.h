@@ -1,7 +1,7 @@
 /* gc/afterlife.h - what becomes of objects that tracing from the roots has not reached.
  *
- * The order is that of CPython's collector: ephemerons are resolved with the closure; weak references
- * are cleared before any finalizer can see them; then finalizers bring their objects back; "long" weak
+ * The order is that of CPython's collector: ephemerons are resolved with the closure; objects of legacy types
+ * are kept; weak references are cleared before any finalizer can see them; then finalizers bring their objects back; "long" weak
  * references are cleared for what is still unreached. World stopped; heap->lock is held. */
 #ifndef HEARTH_GC_AFTERLIFE_H
 #define HEARTH_GC_AFTERLIFE_H
@@ -15,5 +15,7 @@ void hg_afterlife_destroy(hearth_heap *heap);
 void hg_afterlife_roots(hearth_heap *heap, struct hg_worker *worker);
 /* After the closure from the roots, before anything is swept. */
 void hg_afterlife(hearth_heap *heap, bool full);
+/* For the verifier; world stopped. */
+hearth_status hg_afterlife_check(hearth_heap *heap, bool before);
 
 #endif

@@ -2,8 +2,8 @@
  * no room.
  *
  * Escalation: take a block; else collect what pacing says; else collect everything; else take also
- * nearly full blocks and other nodes'; else raise the budget up to the limit; else fail with a
- * status. What other mutators take in between does not count: it fails only if the last full
+ * nearly full blocks and other nodes'; else raise the budget up to the limit; else run finalizers that
+ * are due and collect again; else fail with a status. What other mutators take in between does not count: it fails only if the last full
  * collection, whoever made it, left too little. The mutator's node is latched once per block. No lock is
  * held when collecting. */
 #include "alloc/large.h"
@@ -20,8 +20,10 @@ struct hg_hunger {
     int rounds; /* how often escalation has begun again            */
     enum ha_refusal why;
     uint64_t fulls; /* full collections that had ended when it began   */
+    int pressed;    /* how often the embedder was asked to drop things  */
 };
 
+enum { HG_PRESSED = 8 }; /* times that may be */
 enum { HG_ROUNDS = 64 }; /* of escalation, while others take what is freed */
 
 /* The mutator's runs in another node's memory, made at first use. */
@@ -74,8 +76,23 @@ static void hg_slow_entry(struct hg_mutator *m)
                    __atomic_load_n(&heap->space.nursery, __ATOMIC_RELAXED) &&
                hg_enabled(heap)) {
         hg_collect(m, hg_pacing_kind(heap), false, HEARTH_REASON_NURSERY);
+    } else if (hg_threshold_on(heap)) {
+        hg_threshold_entry(m);
     }
     hg_pending_run(m);
+    if (hg_pressure_due(&heap->pressure))
+        hg_pressure_run(m);
+}
+
+void hg_charge_external(struct hg_mutator *m, size_t bytes, bool used_up)
+{
+    hearth_heap *heap = m->public.heap;
+    bool fits = hg_nursery_charge(m, bytes);
+    if (hg_enabled(heap) && (used_up || !fits))
+        hg_collect(m, used_up ? HEARTH_GC_FULL : hg_pacing_kind(heap), false,
+                   HEARTH_REASON_EXTERNAL);
+    hg_pending_run(m);
+    hg_pressure_run(m);
 }
 
 static size_t hg_limit(const hearth_heap *heap)
@@ -146,6 +163,18 @@ static bool hg_make_room(struct hg_mutator *m, struct hg_hunger *hunger, size_t 
         hunger->fulls = fulls;
         return true;
     }
+    if (hunger->rounds < HG_ROUNDS && hg_pending_run(m) != 0) {
+        hunger->rounds++; /* finalizers held memory: collect once more */
+        hunger->attempt = 1;
+        hunger->fulls = fulls;
+        return true;
+    }
+    hearth_status status = hunger->why == HA_NO_MEMORY ? HEARTH_ENOMEM : HEARTH_ELIMIT;
+    if (hunger->pressed++ < HG_PRESSED && hg_pressure_hard(m, status, blocks, node)) {
+        hunger->attempt = 1; /* what was dropped is to be collected */
+        hunger->fulls = hg_full_collections(heap, &room);
+        return true;
+    }
     hg_no_room(heap, hunger, blocks, node);
     return false;
 }
@@ -163,6 +192,13 @@ static int hg_latch_node(const struct hg_mutator *m, int wish)
     return heap->space.nodes > 1 ? ht_topology_here(heap->topology) : 0;
 }
 
+static void hg_note_spill(struct hg_mutator *m, int node, uintptr_t address)
+{
+    hearth_heap *heap = m->public.heap;
+    if (heap->space.nodes > 1 && ha_node_of(heap->space.windows, address) != node)
+        hg_pressure_spilled(&heap->pressure, node);
+}
+
 static __attribute__((noinline)) bool hg_next_block(struct hg_mutator *m, struct ha_allocator *from,
                                                     unsigned k, int wish, struct hg_hunger *hunger)
 {
@@ -178,6 +214,7 @@ static __attribute__((noinline)) bool hg_next_block(struct hg_mutator *m, struct
     if (block == NULL)
         return hg_make_room(m, hunger, 1, from->node);
     ha_run_hold(from, k, block);
+    hg_note_spill(m, from->node, (uintptr_t)block);
     return true;
 }
 
@@ -186,15 +223,19 @@ static __attribute__((noinline)) void *hg_cell(struct hg_mutator *m, struct ha_a
                                                unsigned k, size_t cell, uint64_t header, int wish)
 {
     struct hearth_run *run = &from->run[k];
-    struct hg_hunger hunger = {0, 0, HA_GRANTED, 0};
+    struct hg_hunger hunger = {0, 0, HA_GRANTED, 0, 0};
     if (!ha_run_step(from, k))
         hg_slow_entry(m);
     while ((size_t)(run->limit - run->cursor) < cell) {
+        bool counted = hg_threshold_on(m->public.heap);
+        from->portion = counted ? hg_threshold_portion(m) : 0;
         size_t bytes = ha_run_next(from, k);
-        if (bytes != 0)
+        if (bytes != 0) {
             hg_nursery_charge(m, bytes);
-        else if (!hg_next_block(m, from, k, wish, &hunger))
+            m->credit -= counted ? (int64_t)(bytes / cell) : 0;
+        } else if (!hg_next_block(m, from, k, wish, &hunger)) {
             return NULL;
+        }
     }
     char *at = run->cursor;
     run->cursor = at + cell;
@@ -206,7 +247,7 @@ static __attribute__((noinline)) void *hg_cell(struct hg_mutator *m, struct ha_a
 static void *hg_large(struct hg_mutator *m, size_t size, unsigned kind, uint64_t header, int wish)
 {
     hearth_heap *heap = m->public.heap;
-    struct hg_hunger hunger = {0, 0, HA_GRANTED, 0};
+    struct hg_hunger hunger = {0, 0, HA_GRANTED, 0, 0};
     bool guarded = heap->space.guarded && header >> 32 != UINT32_MAX;
     size_t payload = guarded ? hg_guarded_size(size) : size, blocks = ha_large_blocks(payload);
     if (size > (size_t)1 << 46 || blocks > hg_limit(heap)) {
@@ -218,16 +259,19 @@ static void *hg_large(struct hg_mutator *m, size_t size, unsigned kind, uint64_t
     if (!hg_nursery_charge(m, size) && hg_enabled(heap))
         hg_collect(m, hg_pacing_kind(heap), false, HEARTH_REASON_LARGE);
     uintptr_t object;
+    int node;
     for (;;) {
-        int node = hg_latch_node(m, wish);
+        node = hg_latch_node(m, wish);
         object = ha_large_take(&heap->space, node, payload, kind, &hunger.why);
         if (object != 0)
             break;
         if (!hg_make_room(m, &hunger, blocks, node))
             return NULL;
     }
+    hg_note_spill(m, node, object);
     m->allocator.bytes += payload;
     m->allocator.objects++;
+    m->credit--;
     header |= HEARTH_OBJECT_LARGE | (kind == HA_SCAN ? HEARTH_OBJECT_CARDS : 0u);
     if (guarded)
         hg_guard_set((void *)object, size);
@@ -250,9 +294,10 @@ static void *hg_small(struct hg_mutator *m, struct ha_allocator *from, size_t si
     return object;
 }
 
-/* Allocate `size` payload bytes for a known type, from the mutator's runs or those of a node. */
-static void *hg_allocate_from(struct hg_mutator *m, struct ha_allocator *from,
-                              const struct hg_type *type, size_t size, size_t count, int wish)
+/* `size` payload bytes for a known type, from the mutator's runs or those of a node. */
+static inline __attribute__((always_inline)) void *
+hg_allocate_plain(struct hg_mutator *m, struct ha_allocator *from, const struct hg_type *type,
+                  size_t size, size_t count, int wish)
 {
     uint64_t header =
         hearth_header_make(type->handle, count < UINT32_MAX ? (uint32_t)count : UINT32_MAX);
@@ -271,6 +316,32 @@ static void *hg_allocate_from(struct hg_mutator *m, struct ha_allocator *from,
     run->cursor = at + cell;
     *(uint64_t *)(void *)at = header;
     return at + HEARTH_HEADER;
+}
+
+/* An object that gets a finalizer at birth: first the memory for that. No safepoint lies between. */
+static __attribute__((noinline)) void *hg_allocate_registered(struct hg_mutator *m,
+                                                              struct ha_allocator *from,
+                                                              const struct hg_type *type,
+                                                              size_t size, size_t count, int wish)
+{
+    hearth_heap *heap = m->public.heap;
+    struct hg_entry *entry = hg_finalizers_reserve(heap);
+    if (entry == NULL) {
+        ht_fail(HEARTH_ENOMEM, "type %s: no memory for the finalizer of one more object",
+                type->name);
+        return NULL;
+    }
+    void *object = hg_allocate_plain(m, from, type, size, count, wish);
+    hg_finalizers_settle(heap, entry, object, type);
+    return object;
+}
+
+static void *hg_allocate_from(struct hg_mutator *m, struct ha_allocator *from,
+                              const struct hg_type *type, size_t size, size_t count, int wish)
+{
+    if (__builtin_expect(type->registered, 0))
+        return hg_allocate_registered(m, from, type, size, count, wish);
+    return hg_allocate_plain(m, from, type, size, count, wish);
 }
 
 static void *hg_allocate(struct hg_mutator *m, const struct hg_type *type, size_t size,

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "gc/card.h"
-#include "gc/heap.h"
+#include "gc/freeze.h"
 #include "topology/error.h"
 
 /* List the object once: the first to set the flag does. False: no memory. */
@@ -32,6 +32,8 @@ void hearth_remember_slow(hearth_mutator *mutator, void *object, void **slot)
     uintptr_t o = (uintptr_t)object;
     uint64_t header = __atomic_load_n(hearth_header_of(object), __ATOMIC_RELAXED);
     struct hg_mutator *m = hg_mutator_of(mutator);
+    if (hg_has_frozen(mutator->heap))
+        hg_thaw(m, o);
     if (header & HEARTH_OBJECT_CARDS) {
         if (hg_remember(m, o, HEARTH_OBJECT_DIRTY))
             hg_card_set(o, (uintptr_t)slot);
@@ -91,6 +93,8 @@ static void hg_barrier_range(hearth_mutator *mutator, void *object, void **slot,
         count == 0)
         return;
     struct hg_mutator *m = hg_mutator_of(mutator);
+    if (hg_has_frozen(mutator->heap))
+        hg_thaw(m, (uintptr_t)object);
     if (!(header & HEARTH_OBJECT_CARDS)) {
         hg_remember(m, (uintptr_t)object, HEARTH_OBJECT_REMEMBERED);
         return;

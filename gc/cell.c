@@ -264,7 +264,7 @@ static void hg_sorter_resume(struct hg_cell_sorter *sorter)
 static bool hg_referent_is_old(const hearth_heap *heap, uintptr_t referent)
 {
     return !ha_windows_contain(heap->space.windows, referent) ||
-           (ha_mark_load(ha_meta_of(referent)) & HA_MARK) == heap->marks.old;
+           hg_mark_is_old(&heap->marks, ha_mark_load(ha_meta_of(referent)) & HA_MARK);
 }
 
 /* After finalizers have been found: clear what is dead now, and keep what may still have to be cleared. */
@@ -275,7 +275,7 @@ static void hg_sort_cell(struct hg_cell_sorter *sorter, uintptr_t object)
     if (cell->weak == NULL && !hg_reached(heap, object))
         return;
     uint8_t kind = hg_kind(heap, object);
-    if (hg_is_ephemeron(kind))
+    if (hg_is_ephemeron(kind) && cell->link != 0) /* pages of frozen ones are shared */
         cell->link = 0;
     if (!hg_reached(heap, object)) {
         if (hg_has_callback(kind) && cell->fn != NULL)

@@ -66,15 +66,21 @@ struct hg_table {
     void *data;
 };
 
+struct hg_mutator;
+
 enum hg_cell_pass {
     HG_CELL_SHORT, /* weak references and weak values: before finalizers                   */
     HG_CELL_REST   /* what survives resurrection; dead and cleared cells are forgotten      */
 };
 
 /* Keys of reached ephemerons that have not been reached; see ephemeron.c. */
+struct hg_watched {
+    uintptr_t first; /* of the key's ephemerons (atomic)                                  */
+    uintptr_t value; /* the value of the only one, tagged; see ephemeron.c (atomic)       */
+};
 struct hg_watch {
-    uintptr_t *slot;         /* by key: the first of its ephemerons (atomic)              */
-    size_t slots, used;      /* mapped, given to blocks                                   */
+    struct hg_watched *key;  /* by block and cell                                         */
+    size_t keys, used;       /* mapped, given to blocks                                   */
     struct ha_block *blocks; /* that hold keys                                            */
 };
 

@@ -32,7 +32,7 @@ static hearth_status hg_check_weak(hearth_heap *heap, const struct hg_cell *cell
         return ht_fail(HEARTH_ECORRUPT, "%s %p refers to %p, which is dead", name,
                        (const void *)cell, (void *)weak);
     uint8_t mark = ha_mark_load(ha_meta_of(weak)) & HA_MARK;
-    if (old && mark != heap->marks.old)
+    if (old && !hg_mark_is_old(&heap->marks, mark))
         return ht_fail(HEARTH_ECORRUPT, "%s %p is listed as old but refers to younger %p", name,
                        (const void *)cell, (void *)weak);
     return HEARTH_OK;
@@ -57,7 +57,7 @@ static hearth_status hg_check_cell(hearth_heap *heap, uintptr_t object, int grou
     if (ephemeron && cell->link != 0)
         return ht_fail(HEARTH_ECORRUPT, "%s %p is left waiting for its key", row->name,
                        (void *)object);
-    if (old && (ha_mark_load(ha_meta_of(object)) & HA_MARK) != heap->marks.old)
+    if (old && !hg_mark_is_old(&heap->marks, ha_mark_load(ha_meta_of(object)) & HA_MARK))
         return ht_fail(HEARTH_ECORRUPT, "%s %p is listed as old", row->name, (void *)object);
     return hg_check_weak(heap, cell, before, old);
 }
@@ -118,7 +118,7 @@ hearth_status hg_cells_check(hearth_heap *heap, bool before)
         return HEARTH_OK;
     for (int g = 0; g < HG_CELLS_GROUPS && walk.status == HEARTH_OK; g++)
         walk.status = hg_check_group(heap, g, before);
-    if (walk.status == HEARTH_OK && (heap->cells.watch.slot != NULL || heap->trace->watch))
+    if (walk.status == HEARTH_OK && (heap->cells.watch.key != NULL || heap->trace->watch))
         walk.status = ht_fail(HEARTH_ECORRUPT, "keys of ephemerons are still watched");
     hg_walk_allocated(heap, hg_check_listed, &walk);
     return walk.status;

@@ -61,7 +61,7 @@ static hearth_status hg_workers_check(const hearth_heap *heap)
             continue;
         bool sends = false;
         for (int n = 0; n < HT_MAX_NODES; n++)
-            sends |= worker->out[n].batch != NULL;
+            sends |= worker->out[n] != NULL;
         if (worker->top != 0 || sends)
             return ht_fail(HEARTH_ECORRUPT, "worker %d has %zu references left%s", i, worker->top,
                            sends ? ", and some to be sent" : "");

@@ -9,6 +9,7 @@
 #include "gc/guard.h"
 #include "gc/heap.h"
 #include "gc/reclaim.h"
+#include "gc/rootset.h"
 #include "gc/trace.h"
 #include "topology/error.h"
 #include "topology/os.h"
@@ -36,6 +37,8 @@ void hearth_visit_ambiguous(hearth_visitor *visitor, const void *low, const void
     struct hg_root_visitor *roots = (struct hg_root_visitor *)visitor;
     if (visitor->slot == hg_root_slot)
         hg_scan_words(roots->heap, low, high, hg_root_found, roots->worker);
+    else
+        hg_rootset_ambiguous(visitor, low, high);
 }
 
 static void hg_scan_mutator(struct hg_root_visitor *roots, struct hg_mutator *m)
@@ -97,8 +100,12 @@ static void hg_scan_roots(hearth_heap *heap, struct hg_worker *worker)
     hg_afterlife_roots(heap, worker);
 }
 
-/* All blocks back; returns the bytes allocated since the last collection. */
-static uint64_t hg_flush_mutators(hearth_heap *heap)
+void hg_forget_remembered(hearth_heap *heap)
+{
+    hg_scan_all_remembered(heap, NULL, true);
+}
+
+uint64_t hg_flush_mutators(hearth_heap *heap, uint64_t *allocated)
 {
     uint64_t bytes = 0, objects = 0;
     for (struct hg_mutator *m = heap->mutators; m != NULL; m = m->next) {
@@ -109,8 +116,22 @@ static uint64_t hg_flush_mutators(hearth_heap *heap)
     heap->stats.allocated_objects += objects;
     bytes += heap->stats.unswept_bytes;
     heap->stats.unswept_bytes = 0;
+    *allocated = objects + heap->stats.unswept_objects;
+    heap->stats.unswept_objects = 0;
     pthread_mutex_unlock(&heap->stats.lock);
     return bytes;
+}
+
+void hg_flush_aside(hearth_heap *heap)
+{
+    uint64_t bytes = 0, objects = 0;
+    for (struct hg_mutator *m = heap->mutators; m != NULL; m = m->next)
+        hg_mutator_flush(m, &bytes, &objects);
+    pthread_mutex_lock(&heap->stats.lock);
+    heap->stats.allocated_objects += objects;
+    heap->stats.unswept_bytes += bytes;
+    heap->stats.unswept_objects += objects;
+    pthread_mutex_unlock(&heap->stats.lock);
 }
 
 static void hg_publish(hearth_heap *heap, const hearth_collection *collection)
@@ -137,12 +158,22 @@ static uint64_t hg_live_bytes(const hearth_heap *heap)
     return bytes;
 }
 
+uint64_t hg_live_objects(const hearth_heap *heap)
+{
+    uint64_t objects = 0;
+    for (int n = 0; n < heap->space.nodes; n++)
+        objects += heap->space.pool[n]->live_objects;
+    return objects;
+}
+
 /* The world stands. */
 static void hg_collect_stopped(hearth_heap *heap, bool all_old, int node, hearth_collection *c)
 {
     bool full = c->kind == HEARTH_GC_FULL;
-    uint64_t begin = ht_os_now();
-    uint64_t allocated = hg_flush_mutators(heap), live_before = hg_live_bytes(heap);
+    uint64_t begin = heap->pacing.begin_ns = ht_os_now(), objects;
+    uint64_t allocated = hg_flush_mutators(heap, &objects), live_before = hg_live_bytes(heap);
+    hg_control_begin(heap, (int)c->generation, objects);
+    objects += hg_live_objects(heap);
     hg_guard_check_all(heap);
     if (heap->options.verify)
         hg_verify_report(heap, true);
@@ -154,10 +185,12 @@ static void hg_collect_stopped(hearth_heap *heap, bool all_old, int node, hearth
     uint64_t traced = ht_os_now();
     hg_trace_run(heap->trace);
     hg_afterlife(heap, full);
+    uint64_t reached = hg_trace_reached(heap->trace);
     hg_trace_end(heap->trace, c);
     uint64_t sweep = ht_os_now();
     hg_reclaim(heap, full, node);
     c->live_bytes = hg_live_bytes(heap);
+    hg_control_end(heap, c, objects, reached, begin);
     hg_pacing_after(heap, c, allocated, heap->trace->survived);
     uint64_t end = ht_os_now();
     if (heap->options.verify)
@@ -169,18 +202,28 @@ static void hg_collect_stopped(hearth_heap *heap, bool all_old, int node, hearth
     c->heap_bytes = ha_space_used_bytes(&heap->space);
 }
 
-bool hg_collect(struct hg_mutator *self, hearth_gc_kind kind, bool all_old, hearth_gc_reason reason)
+static uint32_t hg_generation(hearth_gc_kind kind, bool all_old)
+{
+    return kind == HEARTH_GC_FULL ? 2 : all_old;
+}
+
+/* Collect, the world stops and runs again. `must`: also if another thread has just collected; else false if
+ * one does. Of *out only what is counted is filled in. */
+static bool hg_collect_once(struct hg_mutator *self, hearth_gc_kind kind, bool all_old,
+                            hearth_gc_reason reason, bool must, hearth_gc_info *out)
 {
     hearth_heap *heap = self->public.heap;
     uint64_t begin = ht_os_now();
     hg_lend_others(self);
     pthread_mutex_lock(&heap->lock);
-    if (heap->stop) { /* somebody else collects: that may have made room */
+    if (heap->stop && !must) { /* somebody else collects: that may have made room */
         hg_park(heap, self);
         pthread_mutex_unlock(&heap->lock);
         hg_take_back_others();
         return false;
     }
+    while (heap->stop)
+        hg_park(heap, self);
     hearth_collection c = {.struct_size = sizeof c,
                            .number = __atomic_add_fetch(&heap->collections, 1, __ATOMIC_RELAXED),
                            .kind = heap->options.generational ? kind : HEARTH_GC_FULL,
@@ -188,6 +231,7 @@ bool hg_collect(struct hg_mutator *self, hearth_gc_kind kind, bool all_old, hear
     hg_world_stop(heap, self);
     if (__atomic_load_n(&heap->pacing.lost, __ATOMIC_RELAXED) != 0) /* none is lost from now on */
         c.kind = HEARTH_GC_FULL;
+    c.generation = hg_generation(c.kind, all_old);
     hg_mutator_note_stack(self);
     c.stop_ns = ht_os_now() - begin;
     ha_space_hold(&heap->space);
@@ -197,6 +241,7 @@ bool hg_collect(struct hg_mutator *self, hearth_gc_kind kind, bool all_old, hear
     hg_observe_begin(heap, c.kind);
     hg_collect_stopped(heap, all_old, node, &c);
     ha_space_release(&heap->space);
+    ha_space_wake(&heap->space);
     c.pause_ns = ht_os_now() - begin;
     hg_observe_end(heap, &c);
     hg_observe_worker_end(heap, 0, node);
@@ -206,10 +251,45 @@ bool hg_collect(struct hg_mutator *self, hearth_gc_kind kind, bool all_old, hear
     hg_world_resume(heap);
     pthread_mutex_unlock(&heap->lock);
     hg_take_back_others();
+    self->unreachable = c.unreachable;
+    *out = (hearth_gc_info){sizeof *out, (int)c.generation, c.collected, c.uncollectable};
     return true;
 }
 
-hearth_status hearth_gc_collect(hearth_mutator *mutator, int generation)
+/* Is another thread collecting? Then its collection is waited for. */
+static bool hg_wait_for_other(struct hg_mutator *self)
+{
+    hearth_heap *heap = self->public.heap;
+    hg_lend_others(self);
+    pthread_mutex_lock(&heap->lock);
+    bool other = heap->stop;
+    if (other)
+        hg_park(heap, self);
+    pthread_mutex_unlock(&heap->lock);
+    hg_take_back_others();
+    return other;
+}
+
+bool hg_collect(struct hg_mutator *self, hearth_gc_kind kind, bool all_old, hearth_gc_reason reason)
+{
+    hearth_gc_info info = {.struct_size = sizeof info};
+    if (!hg_callbacks_due(self))
+        return hg_collect_once(self, kind, all_old, reason, false, &info);
+    if (hg_wait_for_other(self))
+        return false;
+    hearth_heap *heap = self->public.heap;
+    bool full = kind == HEARTH_GC_FULL || !heap->options.generational ||
+                __atomic_load_n(&heap->pacing.lost, __ATOMIC_RELAXED) != 0;
+    info.generation = (int)hg_generation(full ? HEARTH_GC_FULL : kind, all_old);
+    hg_callbacks_run(self, HEARTH_GC_START, &info);
+    hg_collect_once(self, kind, all_old, reason, true, &info);
+    uint64_t unreachable = self->unreachable; /* callbacks may collect */
+    hg_callbacks_run(self, HEARTH_GC_STOP, &info);
+    self->unreachable = unreachable;
+    return true;
+}
+
+hearth_status hearth_gc_collect_count(hearth_mutator *mutator, int generation, size_t *unreachable)
 {
     hearth_status status = hg_mutator_ready(mutator, "hearth_gc_collect");
     if (status != HEARTH_OK)
@@ -221,8 +301,16 @@ hearth_status hearth_gc_collect(hearth_mutator *mutator, int generation)
     while (!hg_collect(m, generation == 2 ? HEARTH_GC_FULL : HEARTH_GC_MINOR, generation == 1,
                        HEARTH_REASON_EXPLICIT))
         ;
+    if (unreachable != NULL)
+        *unreachable = (size_t)m->unreachable;
     hg_pending_run(m);
+    hg_pressure_run(m);
     return hg_health(mutator->heap);
+}
+
+hearth_status hearth_gc_collect(hearth_mutator *mutator, int generation)
+{
+    return hearth_gc_collect_count(mutator, generation, NULL);
 }
 
 hearth_status hearth_gc_enable(hearth_heap *heap)
@@ -230,6 +318,7 @@ hearth_status hearth_gc_enable(hearth_heap *heap)
     if (heap == NULL)
         return ht_fail(HEARTH_EINVAL, "hearth_gc_enable: heap is NULL");
     __atomic_store_n(&heap->pacing.enabled, true, __ATOMIC_RELAXED);
+    hg_threshold_renew(heap); /* allocations were not counted while it was off */
     return HEARTH_OK;
 }
 

@@ -2,8 +2,8 @@
  *
  * During the closure the value of an ephemeron is pushed if its key is reached already; else it is only noted
  * that there is one (cells.found). After it the registry tells which they are, and their keys are watched: a
- * table has a word for every cell of a block that holds such keys, the head of a chain of the key's
- * ephemerons through their `link`. Tracing goes on in the instance of the loop that asks for every object it
+ * table has a place for every cell of a block that holds such keys: the head of a chain of the key's
+ * ephemerons through their `link`, and the value if there is only one. Tracing goes on in the instance of the loop that asks for every object it
  * marks in such a block whether it is watched, and pushes what waits for it. An ephemeron that is met then
  * with an unreached key joins the table at once. So each is looked at a fixed number of times, however
  * they are chained. (Hayes, OOPSLA 1997, for the semantics; the table in place of rescanning is that of
@@ -12,14 +12,25 @@
  * Invariant: for no reached ephemeron whose key is reached the value is neither reached nor pushed. Two workers
  * agree because of one order of sequentially consistent operations: who marks a key looks at the table after
  * it; who adds an ephemeron looks at the key's mark after it; one of them sees the other. In the same way
- * the value is promoted by whoever reads the ephemeron's mark last, so it is read after the key's.
+ * the value is promoted by whoever reads the ephemeron's mark last, so it is read after the key's. A value in
+ * the table is given up for the chain before the chain gets longer, or the ephemeron turns out to have aged.
  *
  * Without memory for the table all ephemerons are looked at again until nothing changes: slow, and right.
  * Lock: cells.lock while a block gets its part of the table. Node: the table is touched first by its user. */
+#define _GNU_SOURCE
 #include "gc/ephemeron.h"
+
+#include <sys/mman.h>
 
 #include "gc/crew.h"
 #include "topology/os.h"
+
+enum {
+    HG_WATCH_HUGE = 1 << 17, /* ephemerons from which on the table is worth large pages: 2 MiB */
+    HG_WATCH_VALUE =
+        8, /* tag of a value in the table: the only one of its key, with HG_TAG_PROMOTE */
+    HG_WATCH_CHAIN = 4 /* instead of a value: look at the chain                                  */
+};
 
 static struct hg_cell *hg_cell_at(uintptr_t object)
 {
@@ -30,31 +41,31 @@ static struct hg_cell *hg_cell_at(uintptr_t object)
 static uintptr_t hg_cell_tag(const hearth_heap *heap, uintptr_t object)
 {
     uint8_t mark = __atomic_load_n(ha_meta_of(object), __ATOMIC_SEQ_CST) & HA_MARK;
-    return mark == heap->marks.old ? HG_TAG_PROMOTE : 0;
+    return hg_mark_is_old(&heap->marks, mark) ? HG_TAG_PROMOTE : 0;
 }
 
-/* The word of a key in a block that has its part of the table. */
-static uintptr_t *hg_watch_slot(const struct hg_watch *watch, const struct ha_block *block,
-                                uintptr_t key)
+/* The place of a key in a block that has its part of the table. */
+static struct hg_watched *hg_watched_at(const struct hg_watch *watch, const struct ha_block *block,
+                                        uintptr_t key)
 {
     size_t offset = key - (uintptr_t)ha_block_start(block) - HEARTH_GRANULE;
     size_t index =
         block->state == HA_LARGE ? 0 : (size_t)((uint64_t)offset * block->reciprocal >> 32);
-    return &watch->slot[block->keys_at + index];
+    return &watch->key[block->keys_at + index];
 }
 
 /* Give the block its part of the table; false: there is no room. */
 static bool hg_watch_block(struct hg_cells *cells, struct ha_block *block)
 {
     struct hg_watch *watch = &cells->watch;
-    size_t words = block->state == HA_LARGE ? 1 : block->cells;
+    size_t keys = block->state == HA_LARGE ? 1 : block->cells;
     bool room = true;
     pthread_mutex_lock(&cells->lock);
     if (!__atomic_load_n(&block->keys, __ATOMIC_RELAXED)) {
-        room = watch->slots - watch->used >= words && watch->used + words <= UINT32_MAX;
+        room = watch->keys - watch->used >= keys && watch->used + keys <= UINT32_MAX;
         if (room) {
             block->keys_at = (uint32_t)watch->used;
-            watch->used += words;
+            watch->used += keys;
             block->keys_next = watch->blocks;
             watch->blocks = block;
             __atomic_store_n(&block->keys, 1, __ATOMIC_SEQ_CST);
@@ -64,22 +75,54 @@ static bool hg_watch_block(struct hg_cells *cells, struct ha_block *block)
     return room;
 }
 
-/* Let an ephemeron wait for its key; true if it does (now or already). */
-static bool hg_watch_add(hearth_heap *heap, uintptr_t object, uintptr_t key)
+/* Alone: no other worker marks or adds. */
+static void hg_watch_put_alone(const hearth_heap *heap, struct hg_watched *at, uintptr_t object)
 {
-    struct hg_cells *cells = &heap->cells;
+    struct hg_cell *cell = hg_cell_at(object);
+    at->value = at->first != 0 || cell->link != 0
+                    ? HG_WATCH_CHAIN
+                    : (uintptr_t)cell->other | hg_cell_tag(heap, object) | HG_WATCH_VALUE;
+    if (cell->link != 0)
+        return;
+    cell->link = at->first | 1;
+    at->first = object;
+}
+
+/* The same while others do; an ephemeron that waits already may have aged. */
+static void hg_watch_put(const hearth_heap *heap, struct hg_watched *at, uintptr_t object)
+{
+    struct hg_cell *cell = hg_cell_at(object);
+    uintptr_t none = 0, head;
+    if (!__atomic_compare_exchange_n(&cell->link, &none, 1, false, __ATOMIC_SEQ_CST,
+                                     __ATOMIC_SEQ_CST)) {
+        __atomic_store_n(&at->value, HG_WATCH_CHAIN, __ATOMIC_SEQ_CST);
+        return;
+    }
+    head = __atomic_load_n(&at->first, __ATOMIC_SEQ_CST);
+    do {
+        if (head != 0)
+            __atomic_store_n(&at->value, HG_WATCH_CHAIN, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&cell->link, head | 1, __ATOMIC_RELAXED);
+    } while (!__atomic_compare_exchange_n(&at->first, &head, object, false, __ATOMIC_SEQ_CST,
+                                          __ATOMIC_SEQ_CST));
+    if (head == 0)
+        __atomic_compare_exchange_n(
+            &at->value, &none, (uintptr_t)cell->other | hg_cell_tag(heap, object) | HG_WATCH_VALUE,
+            false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+}
+
+/* Let an ephemeron wait for its key; true if it does (now or already). */
+static bool hg_watch_add(const struct hg_worker *w, uintptr_t object, uintptr_t key)
+{
+    hearth_heap *heap = w->trace->heap;
     struct ha_block *block = ha_block_of(key);
-    uintptr_t none = 0, *link = &hg_cell_at(object)->link;
-    if (!__atomic_load_n(&block->keys, __ATOMIC_SEQ_CST) && !hg_watch_block(cells, block))
+    if (!__atomic_load_n(&block->keys, __ATOMIC_SEQ_CST) && !hg_watch_block(&heap->cells, block))
         return false;
-    if (!__atomic_compare_exchange_n(link, &none, 1, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
-        return true;
-    uintptr_t *slot = hg_watch_slot(&cells->watch, block, key);
-    uintptr_t head = __atomic_load_n(slot, __ATOMIC_SEQ_CST);
-    do
-        __atomic_store_n(link, head | 1, __ATOMIC_RELAXED);
-    while (!__atomic_compare_exchange_n(slot, &head, object, false, __ATOMIC_SEQ_CST,
-                                        __ATOMIC_SEQ_CST));
+    struct hg_watched *at = hg_watched_at(&heap->cells.watch, block, key);
+    if (w->parallel)
+        hg_watch_put(heap, at, object);
+    else
+        hg_watch_put_alone(heap, at, object);
     return true;
 }
 
@@ -89,11 +132,30 @@ static void hg_push_value(struct hg_worker *w, uintptr_t object, uintptr_t tag)
     w->visitor.slot(&w->visitor, &hg_cell_at(object)->other);
 }
 
+/* What waits for the value, which may be a key in its turn, is asked for together with its mark. */
+static void hg_watch_prefetch(const hearth_heap *heap, uintptr_t value)
+{
+    if (!ha_windows_contain(heap->space.windows, value))
+        return;
+    const struct ha_block *block = ha_block_of(value);
+    __builtin_prefetch(ha_meta_of(value), 0, 3);
+    if (__atomic_load_n(&block->keys, __ATOMIC_SEQ_CST))
+        __builtin_prefetch(hg_watched_at(&heap->cells.watch, block, value), 0, 3);
+}
+
 void hg_ephemeron_key(struct hg_worker *w, uintptr_t key)
 {
     hearth_heap *heap = w->trace->heap;
-    uintptr_t *slot = hg_watch_slot(&heap->cells.watch, ha_block_of(key), key);
-    uintptr_t object = __atomic_load_n(slot, __ATOMIC_SEQ_CST);
+    struct hg_watched *at = hg_watched_at(&heap->cells.watch, ha_block_of(key), key);
+    uintptr_t value = __atomic_load_n(&at->value, __ATOMIC_SEQ_CST);
+    if (value & HG_WATCH_VALUE) {
+        void *slot = (void *)(value & ~(uintptr_t)HG_TAGS);
+        hg_watch_prefetch(heap, (uintptr_t)slot);
+        w->promote = value & HG_TAG_PROMOTE;
+        w->visitor.slot(&w->visitor, &slot);
+        return;
+    }
+    uintptr_t object = __atomic_load_n(&at->first, __ATOMIC_SEQ_CST);
     while (object != 0) {
         hg_push_value(w, object, hg_cell_tag(heap, object));
         object = __atomic_load_n(&hg_cell_at(object)->link, __ATOMIC_RELAXED) & ~(uintptr_t)1;
@@ -116,7 +178,7 @@ void hg_ephemeron_trace(struct hg_worker *w, uintptr_t object)
         hg_push_value(w, object, w->promote);
         return;
     }
-    if (!w->trace->watch || !hg_watch_add(heap, object, key))
+    if (!w->trace->watch || !hg_watch_add(w, object, key))
         hg_note(&heap->cells.found);
     else if (hg_referent_lives(heap, key))
         hg_push_value(w, object, hg_cell_tag(heap, object));
@@ -133,10 +195,13 @@ static void hg_watch_begin(hearth_heap *heap)
     size_t count = cells->young[HG_CELLS_EPHEMERON].count + cells->old[HG_CELLS_EPHEMERON].count;
     if (blocks > count)
         blocks = count;
-    cells->watch.slots = blocks * HA_BLOCK_GRANULES;
-    cells->watch.slot = ht_os_map(cells->watch.slots * sizeof(uintptr_t), true);
-    heap->trace->watch = cells->watch.slot != NULL;
-    cells->slow = cells->watch.slot == NULL;
+    cells->watch.keys = blocks * HA_BLOCK_GRANULES;
+    cells->watch.key = ht_os_map(cells->watch.keys * sizeof(struct hg_watched), true);
+    if (cells->watch.key != NULL && count >= HG_WATCH_HUGE)
+        (void)ht_os_advise(cells->watch.key, cells->watch.keys * sizeof(struct hg_watched),
+                           MADV_HUGEPAGE);
+    heap->trace->watch = cells->watch.key != NULL;
+    cells->slow = cells->watch.key == NULL;
 }
 
 /* Is the value to be pushed: not reached, or to be promoted? */
@@ -145,7 +210,7 @@ static bool hg_value_due(const hearth_heap *heap, uintptr_t value, uintptr_t tag
     if (!ha_windows_contain(heap->space.windows, value))
         return false;
     uint8_t mark = ha_mark_load(ha_meta_of(value)) & HA_MARK;
-    return mark != heap->marks.old && (tag != 0 || mark != heap->marks.gen1);
+    return !hg_mark_is_old(&heap->marks, mark) && (tag != 0 || mark != heap->marks.gen1);
 }
 
 /* One ephemeron of the registry, between two runs of the tracer; true if its value was pushed. */
@@ -155,7 +220,7 @@ static bool hg_resolve_one(hearth_heap *heap, struct hg_worker *w, uintptr_t obj
     if (cell->weak == NULL || !hg_reached(heap, object))
         return false;
     if (!hg_referent_lives(heap, (uintptr_t)cell->weak)) {
-        if (!heap->trace->watch || !hg_watch_add(heap, object, (uintptr_t)cell->weak))
+        if (!heap->trace->watch || !hg_watch_add(w, object, (uintptr_t)cell->weak))
             heap->cells.slow = true;
         if (!hg_referent_lives(heap, (uintptr_t)cell->weak))
             return false; /* else helpers have been called, and have marked it */
@@ -167,13 +232,21 @@ static bool hg_resolve_one(hearth_heap *heap, struct hg_worker *w, uintptr_t obj
     return due;
 }
 
+/* As HG_EACH_CELL, and half-way in between the places of keys are asked for. */
 static bool hg_resolve_list(hearth_heap *heap, struct hg_worker *w, const struct hg_remembered *set)
 {
+    enum { PLACE = HG_CELLS_AHEAD + HG_CELLS_AHEAD / 2 };
     bool pushed = false;
-#define HG_RESOLVE(object) pushed |= hg_resolve_one(heap, w, (object))
-    for (struct hg_remember_chunk *chunk = set->first; chunk != NULL; chunk = chunk->next)
-        HG_EACH_CELL(heap, chunk->object, chunk->count, HG_RESOLVE);
-#undef HG_RESOLVE
+    for (struct hg_remember_chunk *chunk = set->first; chunk != NULL; chunk = chunk->next) {
+        const uintptr_t *cell = chunk->object;
+        for (size_t i = 0; i < chunk->count + 2 * HG_CELLS_AHEAD; i++) {
+            hg_cell_prefetch(heap, cell, chunk->count, i);
+            if (i >= PLACE && i - PLACE < chunk->count)
+                hg_watch_prefetch(heap, (uintptr_t)hg_cell_at(cell[i - PLACE])->weak);
+            if (i >= 2 * HG_CELLS_AHEAD)
+                pushed |= hg_resolve_one(heap, w, cell[i - 2 * HG_CELLS_AHEAD]);
+        }
+    }
     return pushed;
 }
 
@@ -216,8 +289,8 @@ void hg_ephemerons_forget(hearth_heap *heap)
     struct hg_watch *watch = &cells->watch;
     for (struct ha_block *block = watch->blocks; block != NULL; block = block->keys_next)
         block->keys = 0;
-    if (watch->slot != NULL)
-        ht_os_unmap(watch->slot, watch->slots * sizeof(uintptr_t));
+    if (watch->key != NULL)
+        ht_os_unmap(watch->key, watch->keys * sizeof *watch->key);
     *watch = (struct hg_watch){NULL, 0, 0, NULL};
     heap->trace->watch = false;
     cells->gathered = cells->found = cells->slow = false;

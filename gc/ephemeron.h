@@ -17,7 +17,7 @@ static inline bool hg_referent_lives(const hearth_heap *heap, uintptr_t referent
     if (!ha_windows_contain(heap->space.windows, referent))
         return true;
     uint8_t mark = __atomic_load_n(ha_meta_of(referent), __ATOMIC_SEQ_CST) & HA_MARK;
-    return mark == heap->marks.gen1 || mark == heap->marks.old;
+    return hg_mark_is_live(&heap->marks, mark);
 }
 
 /* Call VISIT(object) for every cell of a list, after its header and slots, and then the mark of what it

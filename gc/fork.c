@@ -11,7 +11,8 @@
  * other. The list of heaps is the one thing all heaps of a process share; the system's fork forces it.
  *
  * A thread that forks inside a callback of the collector finds nothing done: its child may not use hearth.
- * Lock order: forks < list < heap->lock < roots, types, statistics, crew, pools (gc/heap.h) < window sets.
+ * Lock order: forks < list < heap->lock < ageing < the small ones (hg_small_lock) < pools
+ * (gc/heap.h) < window sets.
  * Of several heaps' locks only the forking thread holds more than one, when all worlds stand. */
 #define _GNU_SOURCE
 #include "gc/fork.h"
@@ -35,12 +36,12 @@ static __thread bool
  * its mutators may leave while a collection of another thread is waited for. */
 static void hg_fork_stop(hearth_heap *heap)
 {
-    heap->pins++;
+    heap->forkers++;
     while (heap->stop)
         hg_wait(&heap->resumed, &heap->lock);
     hg_world_stop(heap, NULL);
     heap->forking = true;
-    heap->pins--;
+    heap->forkers--;
     pthread_cond_broadcast(&heap->resumed); /* hg_heaps_leave waits for the pin */
 }
 
@@ -65,23 +66,33 @@ static void hg_fork_stop_all(void)
     }
 }
 
-/* What a heap's locks guard below its own. */
+/* The small locks of a heap, in the order they are taken. */
+enum { HG_SMALL_LOCKS = 8 };
+
+static pthread_mutex_t *hg_small_lock(hearth_heap *heap, int i)
+{
+    pthread_mutex_t *const locks[HG_SMALL_LOCKS] = {
+        &heap->roots.lock, &heap->cells.lock,   &heap->pins.lock,     &heap->types.lock,
+        &heap->stats.lock, &heap->pending.lock, &heap->pressure.lock, &heap->crew->lock,
+    };
+    return locks[i];
+}
+
+/* All that lies below heap->lock, but for the window sets. */
 static void hg_fork_lock(hearth_heap *heap)
 {
-    pthread_mutex_lock(&heap->roots.lock);
-    pthread_mutex_lock(&heap->types.lock);
-    pthread_mutex_lock(&heap->stats.lock);
-    pthread_mutex_lock(&heap->crew->lock);
+    ha_space_hold(&heap->space);
+    for (int i = 0; i < HG_SMALL_LOCKS; i++)
+        pthread_mutex_lock(hg_small_lock(heap, i));
     ha_space_lock(&heap->space);
 }
 
 static void hg_fork_unlock(hearth_heap *heap)
 {
     ha_space_unlock(&heap->space);
-    pthread_mutex_unlock(&heap->crew->lock);
-    pthread_mutex_unlock(&heap->stats.lock);
-    pthread_mutex_unlock(&heap->types.lock);
-    pthread_mutex_unlock(&heap->roots.lock);
+    for (int i = HG_SMALL_LOCKS; i-- > 0;)
+        pthread_mutex_unlock(hg_small_lock(heap, i));
+    ha_space_release(&heap->space);
 }
 
 static void hg_fork_prepare(void)
@@ -131,8 +142,9 @@ static void hg_fork_renew(hearth_heap *heap)
 {
     pthread_cond_init(&heap->stopped, NULL);
     pthread_cond_init(&heap->resumed, NULL);
+    hg_pending_forked(heap);
     hg_crew_forked(heap->crew);
-    heap->pins = 0;
+    heap->forkers = 0;
     heap->forking = false;
 }
 
@@ -184,7 +196,7 @@ int hg_heaps_leave(hearth_heap *heap)
     pthread_mutex_lock(&hg_list);
     pthread_mutex_lock(&heap->lock);
     int mutators = heap->mutator_count;
-    while (mutators == 0 && heap->pins != 0)
+    while (mutators == 0 && heap->forkers != 0)
         hg_wait(&heap->resumed, &heap->lock);
     if (mutators == 0)
         hg_unlink(heap);

@@ -77,6 +77,7 @@ static void hg_heap_free(hearth_heap *heap)
     pthread_cond_destroy(&heap->stopped);
     pthread_cond_destroy(&heap->resumed);
     pthread_mutex_destroy(&heap->stats.lock);
+    pthread_mutex_destroy(&heap->pressure.lock);
     pthread_mutex_destroy(&heap->lock);
     ht_os_free(heap);
 }
@@ -91,6 +92,7 @@ hearth_status hearth_heap_create(hearth_heap **out, const hearth_options *option
         return ht_fail(HEARTH_ENOMEM, "no memory for a heap (%zu bytes)", sizeof *heap);
     pthread_mutex_init(&heap->lock, NULL);
     pthread_mutex_init(&heap->stats.lock, NULL);
+    pthread_mutex_init(&heap->pressure.lock, NULL);
     pthread_cond_init(&heap->stopped, NULL);
     pthread_cond_init(&heap->resumed, NULL);
     hg_roots_init(&heap->roots);

@@ -1,11 +1,13 @@
 /* gc/heap.h - the heap: everything the collector knows, in one struct.
  *
- * Lock order: heap->lock < roots.lock < pool locks < window set. heap->lock is held by the collecting
+ * Lock order: heap->lock < pool->ageing < roots.lock and the other small ones < pool locks < window set (all of
+ * them together are taken by fork.c only). heap->lock is held by the collecting
  * thread for the whole collection; mutators wait on it only when they stand. Node: the struct is
  * plain memory; what is hot in it is read-only while mutators run. */
 #ifndef HEARTH_GC_HEAP_H
 #define HEARTH_GC_HEAP_H
 
+#include "gc/balance.h"
 #include "gc/cell.h"
 #include "gc/control.h"
 #include "gc/finalize.h"
@@ -14,6 +16,8 @@
 #include "gc/mark.h"
 #include "gc/mutator.h"
 #include "gc/pending.h"
+#include "gc/pressure.h"
+#include "gc/identity.h"
 #include "gc/roots.h"
 #include "gc/type.h"
 #include "hearth.h"
@@ -23,15 +27,26 @@ struct hg_trace;
 
 /* When to collect; see pacing.c. World stopped, or heap->lock. */
 struct hg_pacing {
-    size_t base_nursery; /* bytes for one mutator: 4 x L2                              */
-    size_t nursery;      /* adapted; space.nursery is this or unbounded                */
-    bool whole;          /* minor collections do not pay now: full ones only           */
-    uint64_t live_bytes; /* after the last full collection                             */
-    size_t min_budget;   /* blocks                                                     */
-    bool full_next;      /* the next collection should be full                         */
-    bool enabled;        /* automatic collection (atomic)                              */
-    size_t live_blocks;  /* used after the last full collection                        */
-    uint64_t lost;       /* remembered sets are incomplete: full next (atomic)         */
+    size_t base_nursery;       /* bytes for one mutator: 4 x L2                              */
+    size_t nursery;            /* adapted; space.nursery is this or unbounded                */
+    bool whole;                /* minor collections do not pay now: full ones only           */
+    uint64_t live_bytes;       /* after the last full collection                             */
+    size_t min_budget;         /* blocks                                                     */
+    bool full_next;            /* the next collection should be full                         */
+    bool enabled;              /* automatic collection (atomic)                              */
+    size_t live_blocks;        /* used after the last full collection                        */
+    uint64_t lost;             /* remembered sets are incomplete: full next (atomic)         */
+    size_t soft_limit;         /* bytes, 0: none (atomic)                                    */
+    uint64_t begin_ns;         /* when the running collection stopped the world              */
+    uint64_t grown;            /* external bytes at the last collection                      */
+    struct hg_balance balance; /* pacing=membalancer                                   */
+};
+
+/* What objects hold outside of the heap; see external.c. */
+struct hg_external {
+    size_t bytes;   /* told by the embedder (atomic)                              */
+    size_t base;    /* at the last full collection, or the least since (lock)     */
+    size_t charged; /* blocks taken off the budget since then (lock)              */
 };
 
 struct hg_stats {
@@ -40,6 +55,7 @@ struct hg_stats {
     uint64_t minor, full;
     uint64_t allocated_objects; /* bytes: see the pools                                  */
     uint64_t unswept_bytes;     /* allocated since the last collection by mutators now detached */
+    uint64_t unswept_objects;   /* the same in objects                                         */
     uint64_t live_objects, live_bytes;
     struct hg_histogram pauses[2];
     uint64_t node_local[HT_MAX_NODES], node_remote[HT_MAX_NODES], node_received[HT_MAX_NODES];
@@ -52,6 +68,8 @@ struct hearth_heap {
     struct hg_types types;
     struct hg_marks marks;
     struct hg_pacing pacing;
+    struct hg_pressure pressure;
+    struct hg_external external;
     struct hg_roots roots;
     struct hg_stats stats;
     struct hg_crew *crew;         /* GC workers                                              */
@@ -60,6 +78,7 @@ struct hearth_heap {
     struct hg_cells cells;        /* weak references, ephemerons, entries of weak tables     */
     struct hg_finalizers finalizers;
     struct hg_pending pending; /* callbacks and finalizers that are due                   */
+    struct hg_pins pins;       /* pinned and immortal objects                             */
     struct hg_control control; /* the interface of the collector: thresholds, garbage ... */
     struct hg_leaks leaks;     /* objects that should be dead                             */
     pthread_mutex_t lock;
@@ -75,7 +94,7 @@ struct hearth_heap {
     char corrupt_why[256];
     void *data;                        /* the embedder's                                          */
     struct hearth_heap *older, *newer; /* the process's heaps (gc/fork.c)                  */
-    int pins;                          /* threads about to stop it for a fork              */
+    int forkers;                       /* threads about to stop it for a fork              */
     bool forking;                      /* it is stopped for a fork                         */
 };
 
@@ -104,6 +123,14 @@ bool hg_in_any_callback(void);
 /* The world stands and heap->lock is held, in the child of a fork: drop the mutators of all other threads;
  * what they allocated and remembered stays. */
 void hg_mutators_forked(hearth_heap *heap);
+/* World stopped. All blocks back; returns the bytes, and *objects, allocated since the last collection. */
+uint64_t hg_flush_mutators(hearth_heap *heap, uint64_t *objects);
+/* The same when no sweep follows: what was allocated is kept for the next collection's account. */
+void hg_flush_aside(hearth_heap *heap);
+/* World stopped: no remembered set lists anything, no flag and no card is set. */
+void hg_forget_remembered(hearth_heap *heap);
+/* Objects after the last sweep. */
+uint64_t hg_live_objects(const hearth_heap *heap);
 
 /* Pacing. */
 void hg_pacing_init(hearth_heap *heap);
@@ -113,6 +140,15 @@ void hg_pacing_after(hearth_heap *heap, const hearth_collection *collection, uin
 void hg_pacing_scale(hearth_heap *heap); /* the number of mutators changed            */
 /* Raise the budget towards the limit by at least `blocks`; false: it is at the limit. */
 bool hg_pacing_stretch(hearth_heap *heap, size_t blocks);
+
+/* The default of heap-limit: three quarters of what the nodes of the heap have, and of `physical` memory. */
+size_t hg_default_limit(const struct hearth_topology *topology, uint64_t physical);
+
+/* External memory. World stopped, after a full collection: what there is counts as live; returns it. */
+size_t hg_external_after(hearth_heap *heap);
+bool hg_external_check(const hearth_heap *heap);
+/* `bytes` count as allocated by the mutator; the budget is `used_up` by them or not. May collect. */
+void hg_charge_external(struct hg_mutator *mutator, size_t bytes, bool used_up);
 
 /* Verifier; world stopped, allocators flushed. `before`: remembered sets are still full. */
 hearth_status hg_verify_heap(hearth_heap *heap, bool before);

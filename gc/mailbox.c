@@ -55,7 +55,7 @@ void hg_mail_destroy(struct hg_mail *mail)
     mail->nodes = 0;
 }
 
-/* Cut a slab into batches; its first page holds the link. Lock held. */
+/* Cut a slab into batches; the link lies before the first. Lock held. */
 static bool hg_slab_add(struct hg_mail *mail, int node)
 {
     struct hg_queue *queue = mail->queue[node];
@@ -67,8 +67,10 @@ static bool hg_slab_add(struct hg_mail *mail, int node)
     struct hg_slab *slab = (struct hg_slab *)(void *)memory;
     slab->next = queue->slabs;
     queue->slabs = slab;
-    for (size_t at = sizeof(struct hg_batch); at < HG_SLAB; at += sizeof(struct hg_batch)) {
-        struct hg_batch *batch = (struct hg_batch *)(void *)(memory + at);
+    const uintptr_t size = sizeof(struct hg_batch), end = (uintptr_t)memory + HG_SLAB;
+    for (uintptr_t at = ((uintptr_t)(slab + 1) + size - 1) & ~(size - 1); at + size <= end;
+         at += size) {
+        struct hg_batch *batch = (struct hg_batch *)at;
         batch->node = node;
         batch->next = queue->free;
         queue->free = batch;

@@ -27,6 +27,7 @@ enum {
     HG_PATIENCE_NS = 1000000 /* for a worker that was called and has not come yet          */
 };
 
+/* Aligned to its size, so that a pointer behind its last entry tells that it is full. */
 struct hg_batch {
     struct hg_batch *next;
     uint32_t count;
@@ -36,6 +37,16 @@ struct hg_batch {
 };
 
 _Static_assert(sizeof(struct hg_batch) == 4096, "a batch is a page");
+
+/* The batch that `at` points into, or behind. */
+static inline struct hg_batch *hg_batch_of(const uintptr_t *at)
+{
+    return (struct hg_batch *)(((uintptr_t)at - 1) & ~(uintptr_t)(sizeof(struct hg_batch) - 1));
+}
+static inline bool hg_batch_full(const uintptr_t *at)
+{
+    return (uintptr_t)at % sizeof(struct hg_batch) == 0;
+}
 
 struct hg_slab {
     struct hg_slab *next;

@@ -1,8 +1,9 @@
 /* gc/mark.h - marks: which generation a metadata byte means, and what tracing makes of it.
  *
  * Sticky marks (Demers et al. 1990): old objects keep their mark, so a minor collection takes them for
- * marked already. Two marks of generation 1 and two of old alternate, so that "marked by this
- * collection" needs no clearing pass. Changed only with the world stopped. */
+ * marked already; frozen ones keep theirs always, so that no collection traces or sweeps them. Two
+ * marks of generation 1 and two of old alternate, so that "marked by this collection" needs no
+ * clearing pass. Changed only with the world stopped. */
 #ifndef HEARTH_GC_MARK_H
 #define HEARTH_GC_MARK_H
 
@@ -13,10 +14,11 @@
 enum {
     HG_YOUNG = 0, /* young, or free                              */
     HG_GEN1_A = 1,
-    HG_GEN1_B = 2, /* survived one minor collection               */
+    HG_GEN1_B = 2, /* survived one minor collection              */
     HG_OLD_A = 4,
-    HG_OLD_B = 8, /* survived two, or reached from old           */
-    HG_BYTES = 64 /* marks are below                             */
+    HG_OLD_B = 8,   /* survived two, or reached from old           */
+    HG_FROZEN = 16, /* out of the collector's sight: freeze.h      */
+    HG_BYTES = 64   /* marks are below                             */
 };
 
 enum { HG_PROMOTE = 1 }; /* tag of a reference found in an old object   */
@@ -53,8 +55,22 @@ static inline void hg_marks_turn(struct hg_marks *marks, bool full, bool all_old
             bool grown =
                 byte == marks->old || byte == marks->old_before || byte == marks->gen1_before;
             uint8_t to = promote || all_old || grown ? marks->old : marks->gen1;
+            if (byte == HG_FROZEN)
+                to = HG_FROZEN;
             marks->next[promote * HG_BYTES + byte] = to;
         }
+}
+
+/* Old, or frozen: what minor collections do not look at. */
+static inline bool hg_mark_is_old(const struct hg_marks *marks, uint8_t mark)
+{
+    return mark == marks->old || mark == HG_FROZEN;
+}
+
+/* Marked by the present (or last) collection, or not looked at by it. */
+static inline bool hg_mark_is_live(const struct hg_marks *marks, uint8_t mark)
+{
+    return mark == marks->gen1 || hg_mark_is_old(marks, mark);
 }
 
 #endif

@@ -237,20 +237,24 @@ hearth_status hearth_attach(hearth_heap *heap, const hearth_attach_options *opti
     return HEARTH_OK;
 }
 
-static void hg_flush_one(struct ha_allocator *allocator, uint64_t *bytes, uint64_t *objects)
+/* Returns the cells of its runs that were not used. */
+static uint64_t hg_flush_one(struct ha_allocator *allocator, uint64_t *bytes, uint64_t *objects)
 {
+    uint64_t left = ha_allocator_left(allocator);
     ha_allocator_flush(allocator);
     *bytes += allocator->bytes;
     *objects += allocator->objects;
     allocator->bytes = allocator->objects = 0;
+    return left;
 }
 
 void hg_mutator_flush(struct hg_mutator *m, uint64_t *bytes, uint64_t *objects)
 {
-    hg_flush_one(&m->allocator, bytes, objects);
+    uint64_t left = hg_flush_one(&m->allocator, bytes, objects);
     for (int n = 0; n < m->public.heap->space.nodes; n++)
         if (m->remote[n] != NULL)
-            hg_flush_one(&m->remote[n]->allocator, bytes, objects);
+            left += hg_flush_one(&m->remote[n]->allocator, bytes, objects);
+    m->credit += (int64_t)left;
 }
 
 /* Leave the heap; what the mutator allocated and remembered stays there. heap->lock is held. */
@@ -261,9 +265,12 @@ static void hg_unlist(hearth_heap *heap, struct hg_mutator *m)
     pthread_mutex_lock(&heap->stats.lock);
     heap->stats.allocated_objects += objects;
     heap->stats.unswept_bytes += bytes;
+    heap->stats.unswept_objects += objects;
     pthread_mutex_unlock(&heap->stats.lock);
     hg_remember_move(&heap->orphans, &m->remembered);
     hg_cells_gather(heap, m);
+    hg_remember_move(&heap->control.thawed, &m->thawed);
+    hg_threshold_detach(m);
     if (m->prev != NULL)
         m->prev->next = m->next;
     else

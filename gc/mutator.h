@@ -37,17 +37,25 @@ struct hg_mutator {
     struct hg_remote *remote[HT_MAX_NODES]; /* by node; NULL: never asked for                   */
     struct hg_remembered remembered;
     struct hg_remembered cells[HG_CELLS_GROUPS]; /* made since the last collection: cell.h     */
-    struct hg_handles *handles; /* newest page                                            */
-    struct hg_handles *spare;   /* one emptied page kept                                  */
-    size_t scopes;              /* open                                                   */
-    uint32_t scope_serial;      /* of the scope opened last                               */
-    uint32_t state;             /* enum hg_state (atomic)                                 */
-    bool conservative;          /* scan registers and stack                               */
-    bool lent;                  /* NATIVE while its thread may wait in another heap       */
-    int node;                   /* asked for; HEARTH_NODE_AUTO: follow the CPU            */
-    int home;                   /* node it was attached on                                */
-    int64_t allowance;          /* bytes left of the nursery share it has taken           */
-    uint64_t stress;            /* slow allocations until the next forced collection      */
+    struct hg_handles *handles;  /* newest page                                            */
+    struct hg_handles *spare;    /* one emptied page kept                                  */
+    size_t scopes;               /* open                                                   */
+    uint32_t scope_serial;       /* of the scope opened last                               */
+    uint32_t state;              /* enum hg_state (atomic)                                 */
+    bool conservative;           /* scan registers and stack                               */
+    bool telling;                /* inside the function of hearth_on_pressure              */
+    bool lent;                   /* NATIVE while its thread may wait in another heap       */
+    uint64_t wakes;              /* calls of hearth_finalize_wake it has seen              */
+    bool finalizing;             /* runs a finalizer: it runs no other one meanwhile       */
+    int node;                    /* asked for; HEARTH_NODE_AUTO: follow the CPU            */
+    int home;                    /* node it was attached on                                */
+    int64_t allowance;           /* bytes left of the nursery share it has taken           */
+    uint64_t stress;             /* slow allocations until the next forced collection      */
+    int64_t credit;              /* objects it may still allocate: threshold.c             */
+    uint32_t epoch;              /* of that credit                                         */
+    bool in_callback;            /* runs callbacks of the control interface                */
+    uint64_t unreachable;        /* found by the last collection this thread made          */
+    struct hg_remembered thawed; /* frozen objects it was the first to write              */
     pthread_t thread;
     char *stack_low, *stack_high;   /* low: at the last stop; high: base                      */
     ucontext_t registers;           /* at the last stop (conservative)                        */

@@ -4,7 +4,9 @@
  * survival: if more than half of it survives it doubles (high survival makes generations pure
  * loss), and when it has outgrown the free memory the next collection is full. Where a minor collection
  * would cost as much as a full one, there are only full ones (hg_whole_adapt). Full collections
- * set the block budget to live * growth, never above the limit. World stopped or heap->lock. */
+ * set the block budget to live * growth, or to what MemBalancer says (balance.h), never above the limit.
+ * External memory counts as live, and what it grows by is taken off the budget (external.c). Above the
+ * soft limit there is little room: an eighth of what is live. World stopped or heap->lock. */
 #include "gc/heap.h"
 
 #include "topology/error.h"
@@ -15,7 +17,8 @@ enum {
     HG_NURSERY_SMALL = 4 << 20,   /* 4 x L2 is taken for at least this much                   */
     HG_NURSERY_MIN = 256 << 10,
     HG_NURSERY_MAX = 64 << 20,
-    HG_WHOLE_MIN = 1 << 20 /* survivors below which it is not asked if minors pay    */
+    HG_WHOLE_MIN = 1 << 20, /* survivors below which it is not asked if minors pay    */
+    HG_SOFT_SHARE = 8       /* above the soft limit: room for this part of what lives  */
 };
 
 #define HG_NURSERY_UNBOUNDED (SIZE_MAX / 2)
@@ -39,9 +42,24 @@ static size_t hg_nursery_base(const hearth_heap *heap)
 /* What mutators see: the nursery, or no bound when only the budget of blocks is to make it collect. */
 static void hg_nursery_set(hearth_heap *heap)
 {
-    bool unbounded = !heap->options.generational || heap->pacing.whole;
+    bool unbounded = !heap->options.generational || heap->pacing.whole || hg_threshold_on(heap);
     size_t nursery = unbounded ? HG_NURSERY_UNBOUNDED : heap->pacing.nursery;
     __atomic_store_n(&heap->space.nursery, nursery, __ATOMIC_RELAXED);
+}
+
+/* A synthetic machine's memory does not exist. */
+size_t hg_default_limit(const struct hearth_topology *topology, uint64_t physical)
+{
+    uint64_t memory = 0;
+    for (int n = 0; n < topology->nodes && !topology->synthetic; n++)
+        memory += topology->node[n].memory;
+    return (size_t)((memory != 0 && memory < physical ? memory : physical) / 4 * 3);
+}
+
+/* The kernel slows down a group above its memory.high. */
+static size_t hg_default_soft_limit(void)
+{
+    return (size_t)(ht_quota_memory_high("/sys/fs/cgroup", "/proc/self/cgroup") / 4 * 3);
 }
 
 void hg_pacing_init(hearth_heap *heap)
@@ -50,7 +68,7 @@ void hg_pacing_init(hearth_heap *heap)
     struct hg_pacing *pacing = &heap->pacing;
     size_t limit = options->heap_limit;
     if (limit == 0)
-        limit = (size_t)(ht_os_physical_memory() / 4 * 3);
+        limit = hg_default_limit(heap->topology, ht_os_physical_memory());
     size_t nursery = options->nursery;
     if (nursery == 0) {
         nursery = heap->topology->l2_bytes != 0 ? 4 * heap->topology->l2_bytes : HG_NURSERY_DEFAULT;
@@ -60,6 +78,7 @@ void hg_pacing_init(hearth_heap *heap)
     pacing->base_nursery = nursery;
     pacing->enabled = true;
     heap->space.limit = hg_blocks(limit);
+    pacing->soft_limit = options->soft_limit != 0 ? options->soft_limit : hg_default_soft_limit();
     pacing->min_budget = hg_blocks(options->heap_min != 0 ? options->heap_min : 4 * nursery);
     if (pacing->min_budget > heap->space.limit)
         pacing->min_budget = heap->space.limit;
@@ -102,19 +121,72 @@ bool hg_pacing_stretch(hearth_heap *heap, size_t blocks)
     return stretched;
 }
 
-/* After a full collection: room in proportion to what lives. */
-static void hg_budget_after_full(hearth_heap *heap)
+/* Bytes that heap and external memory may grow by before the next full collection, `live` in both. */
+static double hg_room(const hearth_heap *heap, double live)
+{
+    const struct hg_pacing *pacing = &heap->pacing;
+    double room = live * (heap->options.growth - 1);
+    if (heap->options.pacing == HT_PACING_MEMBALANCER) {
+        double c = heap->options.balance / 100 / (1 << 20);
+        double extra = hg_balance_extra(&pacing->balance, live, c);
+        if (extra >= 0)
+            room = extra + (double)pacing->base_nursery;
+    }
+    double soft = (double)__atomic_load_n(&pacing->soft_limit, __ATOMIC_RELAXED);
+    double least = live / HG_SOFT_SHARE;
+    if (soft > 0 && live + room > soft) {
+        double left = soft > live + least ? soft - live : least;
+        room = left < room ? left : room;
+    }
+    return room;
+}
+
+/* Room for a heap of `used` blocks after the last full collection. */
+static void hg_budget_set(hearth_heap *heap, size_t used, size_t external)
 {
     struct hg_pacing *pacing = &heap->pacing;
-    size_t used = heap->space.used;
-    double wanted = (double)used * heap->options.growth;
-    size_t budget = wanted < (double)heap->space.limit ? (size_t)wanted : heap->space.limit;
-    if (budget < pacing->min_budget)
-        budget = pacing->min_budget;
-    if (budget < used)
-        budget = used;
-    pacing->live_blocks = used;
-    __atomic_store_n(&heap->space.budget, budget, __ATOMIC_RELAXED);
+    struct ha_space *space = &heap->space;
+    double live = (double)(used << HA_BLOCK_SHIFT) + (double)external;
+    double wanted = (double)used + hg_room(heap, live) / HA_BLOCK;
+    size_t budget = wanted < (double)space->limit ? (size_t)wanted : space->limit;
+    size_t least = pacing->min_budget;
+    size_t soft = __atomic_load_n(&pacing->soft_limit, __ATOMIC_RELAXED) >> HA_BLOCK_SHIFT;
+    if (soft != 0 && soft < least && heap->options.heap_min == 0)
+        least = soft;
+    if (budget < least)
+        budget = least;
+    if (budget < space->used)
+        budget = space->used;
+    __atomic_store_n(&space->budget, budget, __ATOMIC_RELAXED);
+}
+
+/* After a full collection. */
+static void hg_budget_after_full(hearth_heap *heap)
+{
+    size_t used = heap->space.used, external = hg_external_after(heap);
+    size_t soft = __atomic_load_n(&heap->pacing.soft_limit, __ATOMIC_RELAXED);
+    heap->pacing.live_blocks = used;
+    hg_budget_set(heap, used, external);
+    hg_pressure_after(&heap->pressure, soft != 0 && (used << HA_BLOCK_SHIFT) + external > soft);
+}
+
+/* MemBalancer's two rates. A heap grows by what survives minor collections; before a full one by all that
+ * was allocated since the one before. */
+static void hg_balance_after(hearth_heap *heap, bool full, uint64_t allocated, uint64_t survived,
+                             uint64_t live)
+{
+    struct hg_pacing *pacing = &heap->pacing;
+    struct hg_balance *balance = &pacing->balance;
+    uint64_t now = ht_os_now(), external = hearth_external_bytes(heap);
+    uint64_t grown = external > pacing->grown ? external - pacing->grown : 0;
+    if (balance->end_ns != 0)
+        hg_balance_grown(balance, (double)((full ? allocated : survived) + grown),
+                         (double)(pacing->begin_ns - balance->end_ns) / 1e9);
+    if (full)
+        hg_balance_traced(balance, (double)(live + external),
+                          (double)(now - pacing->begin_ns) / 1e9);
+    balance->end_ns = now;
+    pacing->grown = external;
 }
 
 /* The nursery follows the share of it that survived. */
@@ -152,6 +224,13 @@ void hg_pacing_after(hearth_heap *heap, const hearth_collection *collection, uin
 {
     struct ha_space *space = &heap->space;
     bool full = collection->kind == HEARTH_GC_FULL;
+    bool balanced = heap->options.pacing == HT_PACING_MEMBALANCER;
+    if (balanced)
+        hg_balance_after(heap, full, allocated, survived, collection->live_bytes);
+    if (balanced && !full && heap->pacing.live_blocks != 0) { /* an idle heap's room shrinks */
+        hg_budget_set(heap, heap->pacing.live_blocks, heap->external.base);
+        heap->external.charged = 0; /* the next hearth_external_add takes it off again */
+    }
     if (full) {
         heap->pacing.full_next = false;
         heap->pacing.lost = 0;
@@ -162,7 +241,9 @@ void hg_pacing_after(hearth_heap *heap, const hearth_collection *collection, uin
     size_t partial = ha_space_partial_bytes(space);
     if (heap->options.nursery_adaptive && !full && allocated > HG_NURSERY_MIN)
         hg_nursery_adapt(heap, (double)survived / (double)allocated, vacant + partial);
-    if (heap->options.nursery_adaptive)
+    if (heap->options.nursery_adaptive && hg_threshold_on(heap))
+        heap->pacing.whole = false; /* what is collected is the embedder's choice */
+    else if (heap->options.nursery_adaptive)
         hg_whole_adapt(heap, full, collection->live_bytes, survived);
     /* Little room is left, or what is left is of no use to the size class that was wanted. */
     bool vain = collection->reason == HEARTH_REASON_BUDGET && allocated < heap->pacing.nursery / 2;

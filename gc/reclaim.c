@@ -180,7 +180,7 @@ static void hg_sweep_large(struct hg_sweep *sweep, struct ha_pool *pool, struct 
     hearth_heap *heap = sweep->heap;
     for (struct ha_block *block = list->head, *next; block != NULL; block = next) {
         next = block->next;
-        if (ha_mark_load(ha_meta_of(ha_large_object(block))) == heap->marks.old) {
+        if (hg_mark_is_old(&heap->marks, ha_mark_load(ha_meta_of(ha_large_object(block))))) {
             if (list == &pool->large_young) {
                 ha_list_remove(list, block);
                 ha_list_append(&pool->large_old, block);

@@ -7,8 +7,6 @@
 #include "topology/error.h"
 #include "topology/os.h"
 
-#define HG_TOMB ((void **)(uintptr_t)1)
-
 void hg_roots_init(struct hg_roots *roots)
 {
     memset(roots, 0, sizeof *roots);

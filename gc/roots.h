@@ -9,6 +9,8 @@
 
 #include "hearth/roots.h"
 
+#define HG_TOMB ((void **)(uintptr_t)1) /* a place of the set whose slot was removed */
+
 struct hg_provider {
     hearth_root_fn *fn;
     void *data;

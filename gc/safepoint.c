@@ -124,6 +124,7 @@ void hearth_safepoint_slow(hearth_mutator *mutator)
         hg_park(heap, hg_mutator_of(mutator));
     pthread_mutex_unlock(&heap->lock);
     hg_take_back_others();
+    hg_pending_run(hg_mutator_of(mutator));
 }
 
 hearth_status hearth_native_begin(hearth_mutator *mutator)

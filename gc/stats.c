@@ -6,8 +6,8 @@
 #include "gc/trace.h"
 #include "topology/error.h"
 
-static const char *const hg_reason_name[] = {"nursery", "budget",    "explicit",
-                                             "stress",  "emergency", "large"};
+static const char *const hg_reason_name[] = {"nursery",   "budget", "explicit", "stress",
+                                             "emergency", "large",  "external", "threshold"};
 
 const char *hearth_gc_reason_name(hearth_gc_reason reason)
 {
@@ -77,6 +77,12 @@ hearth_status hearth_get_stats(hearth_heap *heap, hearth_stats *out)
     if (out->nursery_bytes > out->limit_bytes)
         out->nursery_bytes = out->limit_bytes; /* unbounded: only the budget counts */
     out->spilled_blocks = __atomic_load_n(&heap->space.spilled, __ATOMIC_RELAXED);
+    out->external_bytes = hearth_external_bytes(heap);
+    out->soft_limit_bytes = __atomic_load_n(&heap->pacing.soft_limit, __ATOMIC_RELAXED);
+    out->finalizers = __atomic_load_n(&heap->finalizers.count, __ATOMIC_RELAXED);
+    out->finalizers_due = __atomic_load_n(&heap->pending.count, __ATOMIC_RELAXED);
+    out->finalizers_run = __atomic_load_n(&heap->pending.run, __ATOMIC_RELAXED);
+    out->finalizer_errors = __atomic_load_n(&heap->pending.errors, __ATOMIC_RELAXED);
     out->metadata_bytes = out->allocated_bytes = 0;
     for (int n = 0; n < heap->space.nodes; n++) {
         struct ha_pool *pool = heap->space.pool[n];

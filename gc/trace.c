@@ -16,13 +16,27 @@
 
 enum { HG_RING = 64 };
 
+/* Put a reference into the batch for its node; false: there is none, it is full, or (a static object) no node. */
+HG_HOT bool hg_send_now(struct hg_worker *w, uintptr_t entry)
+{
+    uintptr_t node = (entry - w->all_base) >> w->shift;
+    if (__builtin_expect(node >= HT_MAX_NODES, 0))
+        return false;
+    uintptr_t *at = w->out[node];
+    if (__builtin_expect(hg_batch_full(at), 0)) /* or NULL */
+        return false;
+    *at = entry;
+    w->out[node] = at + 1;
+    return true;
+}
+
 /* Push a reference. `base` and `bytes` are those of the acting node's window, or of all of them if nothing
  * is routed; NULL and addresses outside fail the same comparison. */
 HG_HOT void hg_push(struct hg_worker *w, uintptr_t object, uintptr_t tags, const bool routed)
 {
     if (object - w->base >= w->bytes) {
-        if (routed && object != 0 && object - w->all_base < w->all_bytes)
-            hg_send(w, (int)((object - w->all_base) >> w->shift), object | tags);
+        if (routed && object != 0 && !hg_send_now(w, object | tags))
+            hg_send(w, object | tags);
         return;
     }
     if (__builtin_expect(w->top == HG_STACK, 0))
@@ -41,6 +55,10 @@ static void hg_visit_slot(hearth_visitor *visitor, void **slot)
 
 void hg_trace_push(struct hg_worker *worker, uintptr_t object, uintptr_t tags)
 {
+    if (__builtin_expect(worker->report != NULL, 0)) {
+        worker->report(worker->report_data, object);
+        return;
+    }
     if (worker->top == HG_STACK)
         hg_spill_roots(worker);
     hg_push(worker, object, tags, worker->routed);
@@ -88,8 +106,6 @@ HG_HOT void hg_trace_slots(struct hg_worker *w, uintptr_t object, uint64_t heade
 {
     const struct hg_type *type = &w->types[hg_header_type(header)];
     HG_EACH_BIT(type->bitmap, object, HG_PUSH_SLOT);
-    if (__builtin_expect(type->tier == HG_TIER_BITMAP && type->element == 0, 1))
-        return;
     if (type->tier == HG_TIER_OFFSETS)
         for (uint32_t i = 0; i < type->offset_count; i++)
             HG_PUSH_SLOT((void **)(void *)((char *)object + type->offsets[i]));
@@ -104,6 +120,55 @@ HG_HOT void hg_trace_slots(struct hg_worker *w, uintptr_t object, uint64_t heade
             HG_EACH_ELEMENT(object, type, 0, count, HG_PUSH_SLOT);
         }
     }
+}
+
+static __attribute__((noinline)) void hg_trace_any(struct hg_worker *w, uintptr_t object,
+                                                   uint64_t header, uintptr_t promote)
+{
+    hg_trace_slots(w, object, header, promote, false);
+}
+
+static __attribute__((noinline)) void hg_trace_any_routed(struct hg_worker *w, uintptr_t object,
+                                                          uint64_t header, uintptr_t promote)
+{
+    hg_trace_slots(w, object, header, promote, true);
+}
+
+static __attribute__((noinline)) void hg_send_late(struct hg_worker *w)
+{
+    for (uint32_t i = 0; i < w->lates; i++)
+        hg_send(w, w->late[i]);
+    w->lates = 0;
+}
+
+/* The same in the loop: at most 64 slots at fixed places are visited without a call or a look at the room
+ * left, so that all is in registers, which the compiler dares not do with the worker's fields. */
+HG_HOT void hg_trace_fixed(struct hg_worker *w, uintptr_t object, uint64_t header,
+                           uintptr_t promote, const bool routed)
+{
+    const struct hg_type *type = &w->types[hg_header_type(header)];
+    const uintptr_t base = w->base, bytes = w->bytes;
+    uintptr_t *const stack = w->stack;
+    size_t top = w->top;
+    if (__builtin_expect(
+            type->tier != HG_TIER_BITMAP || type->element != 0 || top > HG_STACK - HG_LATE, 0)) {
+        if (routed)
+            hg_trace_any_routed(w, object, header, promote);
+        else
+            hg_trace_any(w, object, header, promote);
+        return;
+    }
+    for (uint64_t bits = type->bitmap; bits != 0; bits &= bits - 1) {
+        void **slot = (void **)object + __builtin_ctzll(bits);
+        uintptr_t to = (uintptr_t)__atomic_load_n(slot, __ATOMIC_RELAXED);
+        if (to - base < bytes)
+            stack[top++] = to | promote;
+        else if (routed && to != 0 && !hg_send_now(w, to | promote))
+            w->late[w->lates++] = to | promote;
+    }
+    w->top = top;
+    if (routed && __builtin_expect(w->lates != 0, 0))
+        hg_send_late(w);
 }
 
 /* Mark; false: nothing new. *promote is set if the object is old now. While keys are watched the order of
@@ -157,9 +222,13 @@ HG_HOT bool hg_visit_mark(struct hg_worker *w, uintptr_t object, uintptr_t *prom
         hg_ephemeron_key(w, object);
     if (__builtin_expect(!__atomic_load_n(&block->touched, __ATOMIC_RELAXED), 0))
         __atomic_store_n(&block->touched, 1, __ATOMIC_RELAXED);
-    if (__builtin_expect(block->state == HA_LARGE, 0) && !hg_mark_large(w, object, promote))
-        return false;
+    if (__builtin_expect(block->state == HA_LARGE, 0)) {
+        if (!hg_mark_large(w, object, promote))
+            return false;
+        was = HG_YOUNG; /* of two marks one counts */
+    }
     w->traced++;
+    w->again += was == w->gen1;
     w->survived += was == HG_YOUNG ? block->cell : 0;
     return block->kind != HA_LEAF;
 }
@@ -171,10 +240,10 @@ HG_HOT void hg_visit_object_slots(struct hg_worker *w, uintptr_t object, uintptr
     uint64_t header = __atomic_load_n(at, __ATOMIC_RELAXED);
     if (promote && w->set_old && !(header & HEARTH_OBJECT_OLD))
         __atomic_store_n(at, header | HEARTH_OBJECT_OLD, __ATOMIC_RELAXED);
-    hg_trace_slots(w, object, header, promote, routed);
+    hg_trace_fixed(w, object, header, promote, routed);
 }
 
-/* Entries with other tags: remembered objects and slices. */
+/* Entries with other tags: remembered objects, slices, frozen objects. */
 static __attribute__((noinline)) void hg_visit_special(struct hg_worker *w, uintptr_t entry)
 {
     uintptr_t object = entry & ~(uintptr_t)HG_TAGS;
@@ -182,6 +251,8 @@ static __attribute__((noinline)) void hg_visit_special(struct hg_worker *w, uint
     const struct hg_type *type = &w->types[hg_header_type(header)];
     if (entry & HG_TAG_SLICE)
         hg_trace_slice(w, object, header, type, entry & HG_TAG_PROMOTE);
+    else if (entry & HG_TAG_VISIT)
+        hg_trace_slots(w, object, header, HG_TAG_PROMOTE, w->routed);
     else
         hg_trace_remembered(w, object);
 }
@@ -192,7 +263,7 @@ HG_HOT bool hg_ring_fill(struct hg_worker *w, uintptr_t *ring, unsigned *tail, u
 {
     while (*tail - head < depth && __builtin_expect(w->top > 0, 1)) {
         uintptr_t entry = w->stack[--w->top];
-        if (__builtin_expect(entry & (HG_TAG_REMEMBERED | HG_TAG_SLICE), 0)) {
+        if (__builtin_expect(entry & HG_TAG_SPECIAL, 0)) {
             hg_visit_special(w, entry);
             continue;
         }
@@ -285,6 +356,46 @@ void hg_trace_drain(struct hg_worker *w)
     }
     while (loop[w->trace->full * 4 + w->routed * 2 + w->parallel](w) && !w->returns)
         ;
+}
+
+/* One object at a time, and not sent, until there are more than HG_FOLLOW references, or one to a node that works
+ * itself; for HG_TICK objects at most. What may have many slots is visited as usual, and the last. */
+HG_HOT void hg_chain(struct hg_worker *w, const bool parallel, const bool watch)
+{
+    w->base = w->all_base;
+    w->bytes = w->all_bytes;
+    for (int left = HG_TICK; left > 0 && w->top > 0 && w->top <= HG_FOLLOW; left--) {
+        uintptr_t entry = w->stack[w->top - 1];
+        uintptr_t object = entry & ~(uintptr_t)HG_TAGS, promote = entry & HG_TAG_PROMOTE;
+        int node = hg_node_of(w, object);
+        if ((entry & (HG_TAG_REMEMBERED | HG_TAG_SLICE)) || hg_node_awake(w, node))
+            return;
+        w->top--;
+        uint64_t traced = w->traced;
+        bool slots = hg_visit_mark(w, object, &promote, parallel, watch);
+        uint64_t *count = node == w->home ? &w->node_local[node] : &w->node_remote[node];
+        *count += w->traced - traced;
+        w->local += node == w->home ? w->traced - traced : 0;
+        w->last_traced = w->traced;
+        if (!slots)
+            continue;
+        uint64_t header = __atomic_load_n(hearth_header_of((void *)object), __ATOMIC_RELAXED);
+        const struct hg_type *type = &w->types[hg_header_type(header)];
+        if (__builtin_expect(type->tier != HG_TIER_BITMAP || type->element != 0, 0)) {
+            hg_act_for(w, node);
+            hg_visit_object_slots(w, object, promote, true);
+            return;
+        }
+        hg_visit_object_slots(w, object, promote, false);
+    }
+}
+
+void hg_trace_chain(struct hg_worker *w)
+{
+    if (w->parallel || w->trace->watch)
+        hg_chain(w, true, w->trace->watch);
+    else
+        hg_chain(w, false, false);
 }
 
 void hg_trace_again(struct hg_worker *w, uintptr_t object, uintptr_t promote)

@@ -15,6 +15,8 @@ enum {
     HG_TAG_PROMOTE = 1,    /* found in an old object                                        */
     HG_TAG_REMEMBERED = 2, /* an old object of a remembered set: visit its slots            */
     HG_TAG_SLICE = 4,      /* a large array: go on with its next slice                      */
+    HG_TAG_VISIT = 8,      /* visit its slots as an old object's, whatever its mark says    */
+    HG_TAG_SPECIAL = 14,   /* any of the three                                              */
     HG_TAGS = 15
 };
 
@@ -22,6 +24,7 @@ enum {
     HG_STACK = 32768,      /* references on a worker's own stack                            */
     HG_SLICE = 1024,       /* slots of a large array visited at a time                      */
     HG_TICK = 512,         /* objects between looks at the other workers                    */
+    HG_LATE = 64,          /* slots an object with a bitmap has at most                    */
     HG_FOLLOW = 8,         /* references to one node that are followed rather than sent     */
     HG_FOREIGN_TICKS = 16, /* ticks from one offer to other nodes' workers to the next      */
     HG_FOREIGN = 2048,     /* traced by worker 0 before it calls helpers for other nodes      */
@@ -30,12 +33,6 @@ enum {
 };
 
 struct hg_trace;
-
-/* A batch being filled for another node: room for end - at more. */
-struct hg_outbox {
-    uintptr_t *at, *end;
-    struct hg_batch *batch;
-};
 
 struct hg_worker {
     hearth_visitor visitor; /* first: trace callbacks get it                             */
@@ -56,15 +53,22 @@ struct hg_worker {
     uint32_t period;   /* objects between ticks                                     */
     uint32_t ticks;    /* since it last offered work to other nodes                 */
     uint8_t old;       /* the mark of old objects                                   */
+    uint8_t gen1;      /* of generation 1                                           */
     uintptr_t promote; /* tag for slots of the object being traced (callbacks)      */
     const struct hg_type *types;
     const hearth_object_model *model;
-    struct hg_outbox out[HT_MAX_NODES];
+    uint32_t lates;          /* in `late`                                                 */
+    uintptr_t late[HG_LATE]; /* of the present object: no room in `out`             */
+    uintptr_t
+        *out[HT_MAX_NODES]; /* where the next entry of a batch for that node goes; NULL: none  */
     uint64_t survived;      /* bytes of young objects marked                             */
     uint64_t traced, local; /* objects marked; of them while acting for its home         */
+    uint64_t again;         /* of the marked ones: marked before, now promoted           */
     uint64_t sent, stolen;
     uint64_t node_local[HT_MAX_NODES], node_remote[HT_MAX_NODES];
     uint64_t last_traced; /* at the last change of `acting`                            */
+    void (*report)(void *data, uintptr_t object); /* roots are reported, not traced (rootset.c) */
+    void *report_data;
 };
 
 /* Push every root of the heap once more. */
@@ -97,14 +101,16 @@ void hg_trace_push(struct hg_worker *worker, uintptr_t object, uintptr_t tags);
 void hg_trace_run(struct hg_trace *trace);
 /* Go on after a run, with what else is to be kept alive: returns worker 0, for pushing it. Then run again. */
 struct hg_worker *hg_trace_more(struct hg_trace *trace);
+/* Objects that this collection has reached so far, each counted once. Between runs. */
+uint64_t hg_trace_reached(const struct hg_trace *trace);
 /* No more runs: adds the counts to *collection. */
 void hg_trace_end(struct hg_trace *trace, hearth_collection *collection);
 
-/* Has this collection's tracing reached the object (or is it old and this collection is minor)? */
+/* Has this collection's tracing reached the object (or is it frozen, or old and this collection minor)? */
 static inline bool hg_reached(const hearth_heap *heap, uintptr_t object)
 {
     uint8_t mark = ha_mark_load(ha_meta_of(object)) & HA_MARK;
-    return mark == heap->marks.gen1 || mark == heap->marks.old;
+    return hg_mark_is_live(&heap->marks, mark);
 }
 
 /* Visit every slot of one object through a visitor: for the verifier and the interface. Weak slots are not

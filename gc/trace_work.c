@@ -25,18 +25,18 @@ static int hg_mailbox(const struct hg_worker *w)
 /* References waiting in an outgoing buffer. */
 static uint32_t hg_outgoing(const struct hg_worker *w, int node)
 {
-    const struct hg_outbox *out = &w->out[node];
-    return out->batch != NULL ? (uint32_t)(out->at - out->batch->entry) : 0;
+    const uintptr_t *at = w->out[node];
+    return at != NULL ? (uint32_t)(at - hg_batch_of(at)->entry) : 0;
 }
 
 /* Post what is in the buffer; the batch goes in any case. */
 static void hg_flush(struct hg_worker *w, int node)
 {
-    struct hg_batch *batch = w->out[node].batch;
-    if (batch == NULL)
+    if (w->out[node] == NULL)
         return;
+    struct hg_batch *batch = hg_batch_of(w->out[node]);
     batch->count = hg_outgoing(w, node);
-    w->out[node] = (struct hg_outbox){NULL, NULL, NULL};
+    w->out[node] = NULL;
     w->sent += batch->count;
     if (batch->count != 0)
         hg_mail_post(&w->trace->mail, node, batch, true);
@@ -50,20 +50,23 @@ static void hg_flush_all(struct hg_worker *w)
         hg_flush(w, n);
 }
 
-void hg_send_slow(struct hg_worker *w, int node, uintptr_t entry)
+void hg_send(struct hg_worker *w, uintptr_t entry)
 {
-    struct hg_outbox *out = &w->out[node];
-    hg_flush(w, node);
-    out->batch = hg_batch_take(&w->trace->mail, hg_mailbox(w));
-    if (out->batch == NULL) { /* no memory: trace it here */
-        if (w->top == HG_STACK)
-            hg_spill(w);
-        w->stack[w->top++] = entry;
+    if (entry - w->all_base >= w->all_bytes)
         return;
+    int node = hg_node_of(w, entry);
+    if (hg_batch_full(w->out[node])) { /* or NULL */
+        hg_flush(w, node);
+        struct hg_batch *batch = hg_batch_take(&w->trace->mail, hg_mailbox(w));
+        if (batch == NULL) { /* no memory: trace it here */
+            if (w->top == HG_STACK)
+                hg_spill(w);
+            w->stack[w->top++] = entry;
+            return;
+        }
+        w->out[node] = batch->entry;
     }
-    out->at = out->batch->entry;
-    out->end = out->batch->entry + HG_BATCH;
-    *out->at++ = entry;
+    *w->out[node]++ = entry;
 }
 
 /* Move the `count` oldest references to shared batches. */
@@ -89,7 +92,7 @@ static bool hg_share(struct hg_worker *w, size_t count)
 /* Is there nothing to do for this reference? */
 static bool hg_entry_done(const struct hg_worker *w, uintptr_t entry)
 {
-    if (entry & (HG_TAG_REMEMBERED | HG_TAG_SLICE))
+    if (entry & HG_TAG_SPECIAL)
         return false;
     uint8_t byte = ha_mark_load(ha_meta_of(entry & ~(uintptr_t)HG_TAGS)) & (HG_BYTES - 1);
     return w->trace->next[(entry & HG_TAG_PROMOTE ? HG_BYTES : 0) + byte] == byte;
@@ -233,10 +236,8 @@ static void hg_aim(struct hg_worker *w)
     w->bytes = w->routed ? (uintptr_t)1 << w->shift : w->all_bytes;
 }
 
-static void hg_act_for(struct hg_worker *w, int node)
+void hg_act_for(struct hg_worker *w, int node)
 {
-    if (w->acting == node)
-        return;
     hg_settle(w);
     w->acting = node;
     hg_aim(w);
@@ -279,30 +280,48 @@ static bool hg_take_home(struct hg_worker *w)
     return true;
 }
 
-/* The only outgoing references are a few for one node, whose workers all sleep or never came: to go after them
- * costs less than to send them, wake one and sleep. (A list that changes nodes at every link would else
- * wake a thread for each.) */
+/* What a chain left: the home node's references stay, else those of the newest one's node if its workers
+ * sleep; the others are sent. (Without memory for that they go on the stack, below those not yet looked at.) */
+static void hg_sort_out(struct hg_worker *w)
+{
+    size_t count = w->top;
+    int keep = w->home;
+    if (count != 0 && !hg_node_awake(w, hg_node_of(w, w->stack[count - 1])))
+        keep = hg_node_of(w, w->stack[count - 1]);
+    for (size_t i = 0; i < count; i++)
+        if (hg_node_of(w, w->stack[i]) == w->home)
+            keep = w->home;
+    hg_act_for(w, keep);
+    w->top = 0;
+    for (size_t i = 0; i < count; i++) {
+        uintptr_t entry = w->stack[i];
+        if (hg_node_of(w, entry) == keep)
+            w->stack[w->top++] = entry;
+        else
+            hg_send(w, entry);
+    }
+}
+
+/* All that is outgoing is a few references to nodes whose workers all sleep or never came: to go after them
+ * costs less than to send them, wake somebody and sleep. (A list that changes nodes at every link would
+ * else wake a thread for each.) */
 static bool hg_follow(struct hg_worker *w)
 {
-    int only = -1;
+    uint32_t all = 0;
     for (int n = 0; w->routed && n < w->trace->mail.nodes; n++) {
         uint32_t count = hg_outgoing(w, n);
-        if (count == 0)
-            continue;
-        if (only >= 0 || count > HG_FOLLOW)
+        all += count;
+        if (all > HG_FOLLOW || (count != 0 && hg_node_awake(w, n)))
             return false;
-        only = n;
     }
-    if (only < 0)
+    if (all == 0 || (!w->parallel && hg_mail_pending(&w->trace->mail) != 0 && hg_helpers_due(w)))
         return false;
-    const struct hg_queue *queue = w->trace->mail.queue[only];
-    if (__atomic_load_n(&queue->workers, __ATOMIC_RELAXED) >
-        __atomic_load_n(&queue->sleepers, __ATOMIC_RELAXED) + (only == w->home))
-        return false;
-    struct hg_outbox *out = &w->out[only];
-    hg_act_for(w, only);
-    while (out->at > out->batch->entry)
-        w->stack[w->top++] = *--out->at;
+    for (int n = 0; n < w->trace->mail.nodes; n++)
+        while (hg_outgoing(w, n) != 0)
+            w->stack[w->top++] = *--w->out[n];
+    hg_settle(w);
+    hg_trace_chain(w);
+    hg_sort_out(w);
     return true;
 }
 
@@ -378,6 +397,7 @@ static void hg_worker_prepare(struct hg_worker *w, int home, bool parallel)
     w->period = heap->options.help_after < HG_TICK ? HG_TICK_EAGER : HG_TICK;
     w->set_old = heap->marks.set_old;
     w->old = heap->marks.old;
+    w->gen1 = heap->marks.gen1;
     w->types = heap->types.row;
     w->model = &heap->types.model;
     w->top = 0;
@@ -388,7 +408,7 @@ static void hg_worker_count(struct hg_worker *w)
 {
     w->joined = true;
     w->survived = 0;
-    w->traced = w->local = w->sent = w->stolen = w->last_traced = 0;
+    w->traced = w->local = w->sent = w->stolen = w->last_traced = w->again = 0;
     memset(w->node_local, 0, sizeof w->node_local);
     memset(w->node_remote, 0, sizeof w->node_remote);
 }
@@ -487,6 +507,15 @@ struct hg_worker *hg_trace_more(struct hg_trace *trace)
     return w;
 }
 
+uint64_t hg_trace_reached(const struct hg_trace *trace)
+{
+    uint64_t reached = trace->worker[0]->traced - trace->worker[0]->again;
+    for (int i = 1; i < HG_WORKERS_MAX; i++)
+        if (trace->worker[i] != NULL && trace->worker[i]->joined)
+            reached += trace->worker[i]->traced - trace->worker[i]->again;
+    return reached;
+}
+
 static void hg_sum(struct hg_trace *trace, struct hg_worker *w, hearth_collection *collection)
 {
     struct hg_stats *stats = &trace->heap->stats;
@@ -511,12 +540,12 @@ static void hg_rescan_object(void *data, uintptr_t object, uint8_t mark)
 {
     struct hg_worker *w = data;
     const struct hg_marks *marks = &w->trace->heap->marks;
-    if ((mark != marks->old && mark != marks->gen1) || ha_block_of(object)->kind == HA_LEAF)
+    if (!hg_mark_is_live(marks, mark) || ha_block_of(object)->kind == HA_LEAF)
         return;
     uint64_t header = __atomic_load_n(hearth_header_of((void *)object), __ATOMIC_RELAXED);
     if (header & (HEARTH_OBJECT_REMEMBERED | HEARTH_OBJECT_DIRTY))
         hg_trace_remembered(w, object);
-    hg_trace_again(w, object, mark == marks->old ? HG_TAG_PROMOTE : 0);
+    hg_trace_again(w, object, hg_mark_is_old(marks, mark) ? HG_TAG_PROMOTE : 0);
     if (w->top > HG_STACK / 2) {
         hg_work(w);
         hg_mail_again(&w->trace->mail, hg_mailbox(w));

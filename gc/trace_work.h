@@ -5,16 +5,22 @@
 
 #include "gc/trace.h"
 
-/* Send a tagged reference to another node's inbox; the slow one when its batch is full or missing. */
-void hg_send_slow(struct hg_worker *worker, int node, uintptr_t entry);
-static inline void hg_send(struct hg_worker *worker, int node, uintptr_t entry)
+/* Send a tagged reference to its node's inbox; to objects outside of all windows (static ones): nothing. */
+void hg_send(struct hg_worker *worker, uintptr_t entry);
+/* The node a reference in the windows leads to. */
+static inline int hg_node_of(const struct hg_worker *worker, uintptr_t entry)
 {
-    struct hg_outbox *out = &worker->out[node];
-    if (__builtin_expect(out->at != out->end, 1))
-        *out->at++ = entry;
-    else
-        hg_send_slow(worker, node, entry);
+    return (int)((entry - worker->all_base) >> worker->shift);
 }
+/* Does any worker of the node, other than this one, work? */
+static inline bool hg_node_awake(const struct hg_worker *worker, int node)
+{
+    const struct hg_queue *queue = worker->trace->mail.queue[node];
+    return __atomic_load_n(&queue->workers, __ATOMIC_RELAXED) >
+           __atomic_load_n(&queue->sleepers, __ATOMIC_RELAXED) + (node == worker->home);
+}
+/* From now on trace objects of this node, and send references to others. */
+void hg_act_for(struct hg_worker *worker, int node);
 /* The stack is full: move its older half to shared batches; without memory for them, drop references. */
 void hg_spill(struct hg_worker *worker);
 /* The same for the stack of roots, which must not be dropped: without memory, trace them. */
@@ -23,6 +29,8 @@ void hg_spill_roots(struct hg_worker *worker);
 bool hg_trace_tick(struct hg_worker *worker, bool parallel);
 /* Trace until the worker's stack is empty, or `returns` is set. */
 void hg_trace_drain(struct hg_worker *worker);
+/* Trace the few references on the stack whatever their nodes, as long as they stay few. */
+void hg_trace_chain(struct hg_worker *worker);
 /* Visit the slots of an object that is marked already. */
 void hg_trace_again(struct hg_worker *worker, uintptr_t object, uintptr_t promote);
 void hg_trace_remembered(struct hg_worker *worker, uintptr_t object);

@@ -61,8 +61,14 @@ static hearth_status hg_type_validate(const hearth_type_info *info)
 {
     const char *name = info->name != NULL ? info->name : "(unnamed)";
     bool leaf = info->flags & HEARTH_TYPE_LEAF;
-    if (info->flags & ~(uint32_t)(HEARTH_TYPE_LEAF | HEARTH_TYPE_CARDS))
+    const uint32_t flags = HEARTH_TYPE_LEAF | HEARTH_TYPE_CARDS | HEARTH_TYPE_LEGACY_FINALIZER;
+    if (info->flags & ~flags)
         return ht_fail(HEARTH_EINVAL, "type %s: unknown flags 0x%x", name, info->flags);
+    if ((info->flags & HEARTH_TYPE_LEGACY_FINALIZER) && info->finalize != NULL)
+        return ht_fail(HEARTH_EINVAL, "type %s has a finalizer and is LEGACY_FINALIZER", name);
+    if (info->finalize == NULL && (info->finalize_data != NULL || info->finalize_priority != 0))
+        return ht_fail(HEARTH_EINVAL, "type %s: finalize_priority %d or data %p without finalize",
+                       name, info->finalize_priority, info->finalize_data);
     if (info->size > UINT32_MAX - 1 || info->element_size > UINT32_MAX)
         return ht_fail(HEARTH_ESIZE, "type %s: size %zu or element size %zu is too large", name,
                        info->size, info->element_size);
@@ -128,6 +134,10 @@ static hearth_status hg_type_fill(struct hg_type *row, const hearth_type_info *i
                                                            : HG_TIER_NONE;
     row->leaf = row->tier == HG_TIER_NONE;
     row->cards = !row->leaf && (info->flags & HEARTH_TYPE_CARDS);
+    row->finalize = info->finalize;
+    row->finalize_data = info->finalize_data;
+    row->finalize_priority = info->finalize_priority;
+    row->registered = info->finalize != NULL || (info->flags & HEARTH_TYPE_LEGACY_FINALIZER) != 0;
     return HEARTH_OK;
 }
 
@@ -137,8 +147,8 @@ static hearth_type hg_type_handle(const struct hg_type *row, uint32_t index)
     hearth_type handle = index << 1 | row->leaf;
     if (row->element != 0 || row->tier == HG_TIER_MODEL)
         return handle;
-    if (row->fixed > HEARTH_INLINE_CELL - HEARTH_HEADER || row->cards)
-        return handle | 0xffff0000u; /* never matches: the checked slow path sets header flags */
+    if (row->fixed > HEARTH_INLINE_CELL - HEARTH_HEADER || row->cards || row->registered)
+        return handle | 0xffff0000u; /* never matches: the checked slow path does more */
     return handle | ha_class_cell(ha_class_of(row->fixed)) / HEARTH_GRANULE << 16;
 }
 
@@ -160,7 +170,7 @@ static hearth_status hg_type_add(struct hg_types *types, const hearth_type_info 
     }
     row->cell = cell;
     row->handle = hg_type_handle(row, index);
-    bool plain = row->element != 0 && !row->cards && tier != HG_TIER_MODEL;
+    bool plain = row->element != 0 && !row->cards && !row->registered && tier != HG_TIER_MODEL;
     types->shapes[index].fixed = plain ? row->fixed : UINT32_MAX;
     types->shapes[index].element = row->element;
     __atomic_store_n(&types->count, index + 1, __ATOMIC_RELEASE);
@@ -243,13 +253,17 @@ hearth_status hearth_type_get(hearth_heap *heap, hearth_type type, hearth_type_i
     out->struct_size = sizeof *out;
     out->name = row->name;
     out->size = row->fixed;
-    out->flags = (row->leaf ? HEARTH_TYPE_LEAF : 0u) | (row->cards ? HEARTH_TYPE_CARDS : 0u);
+    out->flags = (row->leaf ? HEARTH_TYPE_LEAF : 0u) | (row->cards ? HEARTH_TYPE_CARDS : 0u) |
+                 (row->registered && row->finalize == NULL ? HEARTH_TYPE_LEGACY_FINALIZER : 0u);
     out->ref_bitmap = row->bitmap;
     out->ref_offsets = row->offsets;
     out->ref_count = row->offset_count;
     out->element_size = row->element;
     out->element_bitmap = row->element_bitmap;
     out->trace = row->trace;
+    out->finalize = row->finalize;
+    out->finalize_data = row->finalize_data;
+    out->finalize_priority = row->finalize_priority;
     return HEARTH_OK;
 }
 

@@ -22,19 +22,23 @@ enum hg_tier {
 };
 
 struct hg_type {
-    uint64_t bitmap;         /* references in the fixed part                             */
-    uint64_t element_bitmap; /* references in each element                               */
-    uint32_t fixed;          /* bytes of the fixed part                                  */
-    uint32_t element;        /* bytes of an element; 0: fixed length                     */
-    uint8_t tier;            /* enum hg_tier                                             */
-    uint8_t leaf;            /* no references                                            */
-    uint8_t cards;           /* remembers by card whatever its size                      */
-    uint8_t cell;            /* enum hg_cell_kind of the library's own types             */
-    uint32_t offset_count;   /* OFFSETS: how many                                        */
-    uint32_t *offsets;       /* OFFSETS: byte offsets of references                      */
-    hearth_trace_fn *trace;  /* CALLBACK                                                 */
-    char *name;              /* owned                                                    */
-    hearth_type handle;      /* 0: not registered                                        */
+    uint64_t bitmap;               /* references in the fixed part                             */
+    uint64_t element_bitmap;       /* references in each element                               */
+    uint32_t fixed;                /* bytes of the fixed part                                  */
+    uint32_t element;              /* bytes of an element; 0: fixed length                     */
+    uint8_t tier;                  /* enum hg_tier                                             */
+    uint8_t leaf;                  /* no references                                            */
+    uint8_t cards;                 /* remembers by card whatever its size                      */
+    uint8_t cell;                  /* enum hg_cell_kind of the library's own types             */
+    uint8_t registered;            /* objects get an entry when allocated: a finalizer, or legacy */
+    uint32_t offset_count;         /* OFFSETS: how many                                        */
+    uint32_t *offsets;             /* OFFSETS: byte offsets of references                      */
+    hearth_trace_fn *trace;        /* CALLBACK                                                 */
+    hearth_finalizer_fn *finalize; /* NULL: none; registered then means legacy              */
+    void *finalize_data;
+    int finalize_priority;
+    char *name;         /* owned                                                    */
+    hearth_type handle; /* 0: not registered                                        */
 };
 
 struct hg_types {

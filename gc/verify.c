@@ -6,6 +6,7 @@
  *   - an old object refers to younger ones only if it is remembered, or the slot's card is dirty;
  *   - the OLD flag agrees with the mark; an object is listed once in a remembered set if its header says
  *     so, else not at all, and then none of its cards is dirty; after a collection no set lists anything;
+ *   - a frozen object that refers to others than frozen ones is listed as written since;
  *   - frames, handles, global roots and what providers show hold NULL, foreign addresses or objects;
  *   - weak slots hold NULL, foreign addresses or (after a collection: marked) objects, and their cells are
  *     registered (cell_check.c);
@@ -14,9 +15,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "gc/afterlife.h"
 #include "gc/card.h"
+#include "gc/freeze.h"
 #include "gc/guard.h"
 #include "gc/heap.h"
+#include "gc/inspect.h"
 #include "gc/trace.h"
 #include "topology/error.h"
 
@@ -26,6 +30,7 @@ struct hg_verifier {
     bool before;      /* remembered sets are full, young objects have no marks   */
     uintptr_t object; /* being visited                                           */
     bool is_old;
+    bool is_frozen;
     uint64_t header;
     hearth_status status;
 };
@@ -51,13 +56,22 @@ static void hg_verify_slot(hearth_visitor *visitor, void **slot)
     }
     uint8_t mark = ha_mark_load(ha_meta_of(to)) & HA_MARK;
     const struct hg_marks *marks = &heap->marks;
-    if (!v->before && mark != marks->old && mark != marks->gen1) {
+    if (!v->before && !hg_mark_is_live(marks, mark)) {
         v->status = ht_fail(HEARTH_ECORRUPT, "slot %p of live object %p (%s) refers to %p: mark %u",
                             (void *)slot, (void *)v->object, hg_type_name(heap, v->header),
                             (void *)to, mark);
         return;
     }
-    if (!v->is_old || mark == marks->old || !heap->options.generational || heap->pacing.lost)
+    if (v->is_frozen && mark != HG_FROZEN && !(v->header & HG_OBJECT_THAWED) &&
+        !heap->control.thaw_lost) {
+        v->status = ht_fail(HEARTH_ECORRUPT,
+                            "frozen object %p (%s) refers to %p, which is not: "
+                            "it is in no list of what was written",
+                            (void *)v->object, hg_type_name(heap, v->header), (void *)to);
+        return;
+    }
+    if (!v->is_old || hg_mark_is_old(marks, mark) || !heap->options.generational ||
+        heap->pacing.lost)
         return;
     bool known = v->header & HEARTH_OBJECT_CARDS ? hg_card_get(v->object, (uintptr_t)slot)
                                                  : v->header & HEARTH_OBJECT_REMEMBERED;
@@ -79,7 +93,7 @@ static hearth_status hg_verify_header(const struct hg_verifier *v, uint8_t mark)
     const struct hg_type *type = &heap->types.row[hg_header_type(v->header)];
     void *object = (void *)v->object;
     bool is_large = block->state == HA_LARGE, old = v->header & HEARTH_OBJECT_OLD;
-    if (mark != marks->old && mark != marks->gen1 && !(v->before && mark == HG_YOUNG))
+    if (!hg_mark_is_live(marks, mark) && !(v->before && mark == HG_YOUNG))
         return ht_fail(HEARTH_ECORRUPT, "object %p has the stale mark %u", object, mark);
     if (hg_header_type(v->header) >= heap->types.count || type->handle == 0)
         return ht_fail(HEARTH_ECORRUPT, "object %p has the unknown type %u", object,
@@ -128,7 +142,8 @@ static void hg_verify_object(void *data, uintptr_t object, uint8_t mark)
         return;
     v->object = object;
     v->header = *hearth_header_of((void *)object);
-    v->is_old = mark == v->heap->marks.old;
+    v->is_old = hg_mark_is_old(&v->heap->marks, mark);
+    v->is_frozen = mark == HG_FROZEN;
     v->status = hg_verify_header(v, mark);
     if (v->status == HEARTH_OK)
         v->status = hg_verify_memory(v);
@@ -179,7 +194,7 @@ static hearth_status hg_verify_lists(hearth_heap *heap, bool on)
 /* Slots of mutators, global roots, providers. */
 static hearth_status hg_verify_roots(hearth_heap *heap)
 {
-    struct hg_verifier v = {{hg_verify_slot}, heap, true, 0, false, 0, HEARTH_OK};
+    struct hg_verifier v = {{hg_verify_slot}, heap, true, 0, false, false, 0, HEARTH_OK};
     size_t mutators = 0;
     for (struct hg_mutator *m = heap->mutators; m != NULL; m = m->next, mutators++) {
         for (hearth_frame *f = m->public.frames; f != NULL; f = f->prev)
@@ -201,7 +216,7 @@ static hearth_status hg_verify_roots(hearth_heap *heap)
 
 static hearth_status hg_verify_objects(hearth_heap *heap, bool before)
 {
-    struct hg_verifier v = {{hg_verify_slot}, heap, before, 0, false, 0, HEARTH_OK};
+    struct hg_verifier v = {{hg_verify_slot}, heap, before, 0, false, false, 0, HEARTH_OK};
     v.status = hg_verify_lists(heap, true);
     if (v.status == HEARTH_OK)
         hg_walk_allocated(heap, hg_verify_object, &v);
@@ -220,16 +235,23 @@ hearth_status hg_verify_heap(hearth_heap *heap, bool before)
         status = ht_fail(HEARTH_ECORRUPT, "the set of global roots is damaged");
     if (status == HEARTH_OK && !hg_mail_check(&heap->trace->mail))
         status = ht_fail(HEARTH_ECORRUPT, "references are left in an inbox");
+    if (status == HEARTH_OK &&
+        (!hg_balance_check(&heap->pacing.balance) || !hg_external_check(heap) ||
+         !hg_pressure_check(&heap->pressure, heap->space.nodes)))
+        status = ht_fail(HEARTH_ECORRUPT, "the state of pacing is damaged");
+    if (status == HEARTH_OK)
+        status = hg_control_check(heap);
     if (status == HEARTH_OK)
         status = hg_leaks_check(heap);
     if (status == HEARTH_OK)
         status = hg_parts_check(heap);
     if (status == HEARTH_OK)
         status = hg_verify_roots(heap);
-    if (status != HEARTH_OK)
-        return status;
-    status = hg_verify_objects(heap, before);
-    return status == HEARTH_OK ? hg_cells_check(heap, before) : status;
+    if (status == HEARTH_OK)
+        status = hg_verify_objects(heap, before);
+    if (status == HEARTH_OK)
+        status = hg_afterlife_check(heap, before);
+    return status;
 }
 
 void hg_verify_report(hearth_heap *heap, bool before)
@@ -253,32 +275,13 @@ hearth_status hg_health(const hearth_heap *heap)
 
 hearth_status hearth_verify(hearth_mutator *mutator)
 {
-    hearth_status status = hg_mutator_ready(mutator, "hearth_verify");
+    hearth_status status = hg_inspect_begin(mutator, "hearth_verify");
     if (status != HEARTH_OK)
         return status;
     hearth_heap *heap = mutator->heap;
-    struct hg_mutator *self = hg_mutator_of(mutator);
-    hg_lend_others(self);
-    pthread_mutex_lock(&heap->lock);
-    while (heap->stop)
-        hg_park(heap, self);
-    hg_world_stop(heap, self);
-    ha_space_hold(&heap->space);
-    __atomic_store_n(&heap->collecting, true, __ATOMIC_RELAXED);
-    uint64_t bytes = 0, objects = 0;
-    for (struct hg_mutator *m = heap->mutators; m != NULL; m = m->next)
-        hg_mutator_flush(m, &bytes, &objects);
-    pthread_mutex_lock(&heap->stats.lock);
-    heap->stats.allocated_objects += objects;
-    heap->stats.unswept_bytes += bytes;
-    pthread_mutex_unlock(&heap->stats.lock);
     status = hg_verify_heap(heap, true);
     if (status == HEARTH_OK)
         status = hg_health(heap);
-    __atomic_store_n(&heap->collecting, false, __ATOMIC_RELAXED);
-    ha_space_release(&heap->space);
-    hg_world_resume(heap);
-    pthread_mutex_unlock(&heap->lock);
-    hg_take_back_others();
+    hg_inspect_end(mutator);
     return status;
 }

@@ -41,7 +41,7 @@ static void stack_left(struct place *p, bool on)
 
 static void outbox_left(struct place *p, bool on)
 {
-    p->f.heap->trace->worker[0]->out[1].batch = on ? (struct hg_batch *)p : NULL;
+    p->f.heap->trace->worker[0]->out[1] = on ? (uintptr_t *)p : NULL;
 }
 
 static void helper_inside(struct place *p, bool on)

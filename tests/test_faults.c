@@ -24,6 +24,10 @@ static const struct {
     [HT_FAULT_RESERVE] = {"reserve", 1u << HEARTH_ENOMEM},
     [HT_FAULT_HWLOC] = {"hwloc", 1u << HEARTH_ENOMEM | 1u << HEARTH_ESYSTEM},
     [HT_FAULT_AFFINITY] = {"affinity", 0},
+    [HT_FAULT_PTHREAD] = {"pthread", 1u << HEARTH_ESYSTEM},
+    [HT_FAULT_FILE] = {"file", 0},
+    [HT_FAULT_WRITE] = {"write", 0},
+    [HT_FAULT_ASK] = {"ask", 0},
 };
 
 enum { LIST = 1500, WIDE = 20000, HANDLES = 300, ROOTS = 200 };
@@ -233,12 +237,14 @@ static void check_wide(struct life *life, void **wide)
 
 static void *other_thread(void *argument)
 {
+    const hearth_attach_options conservative = {
+        .struct_size = sizeof conservative, .node = HEARTH_NODE_AUTO, .conservative = true};
     struct life *life = argument;
     hearth_mutator *m = NULL;
     struct fixture_node *node;
     hearth_scope scope;
 
-    if (!TRY(life, hearth_attach(life->f.heap, NULL, &m)))
+    if (!TRY(life, hearth_attach(life->f.heap, &conservative, &m)))
         return NULL;
     node = hearth_new(m, life->f.node);
     (void)TRY_NEW(life, node);
@@ -358,7 +364,7 @@ static bool live_with(enum ht_fault kind, uint64_t n, bool sticky)
 
     MUST(&life, !sticky || life.failures > 0 || !reached || kinds[kind].allowed == 0 ||
                     kind == HT_FAULT_THREAD || kind == HT_FAULT_ALLOC || kind == HT_FAULT_RESERVE ||
-                    kind == HT_FAULT_COMMIT || kind == HT_FAULT_MAP);
+                    kind == HT_FAULT_COMMIT || kind == HT_FAULT_MAP || kind == HT_FAULT_PTHREAD);
     (void)live(&next); /* without any: all of it works */
     MUST(&life, next.failures == 0);
     return reached;

@@ -19,16 +19,22 @@ enum { VARIANTS = sizeof variants / sizeof variants[0] };
 
 /* --- alone ------------------------------------------------------------------------------------------ */
 
+/* Nothing is started that may not be needed: the child may be about to exec. */
+static void alone_at_first(void *data)
+{
+    HOLDS(fixture_threads() == 1);
+    live(data);
+}
+
 START_TEST(a_child_has_the_heap)
 {
     struct state s;
 
     open_state(&s, variants[_i]);
     s.depth = 1;
-    join_child(start_child(live, &s));
+    join_child(start_child(alone_at_first, &s));
     use_heap(&s); /* workers and spans */
-    s.depth = 1;
-    join_child(start_child(live, &s));
+    join_child(start_child(alone_at_first, &s));
     close_state(&s);
 }
 END_TEST
@@ -106,6 +112,47 @@ START_TEST(memory_ages)
     open_state(&s, "release-after=10");
     join_child(start_child(age, &s));
     close_state(&s);
+}
+END_TEST
+
+/* A child in which no thread can be started gets no more address space, but loses nothing. */
+static void without_threads(void *data)
+{
+    struct state *s = data;
+
+    ht_fault_arm(HT_FAULT_THREAD, 1, true);
+    HOLDS(hearth_new_array(s->f.mutator, s->f.bytes, 300 << 20) == NULL);
+    HOLDS(hearth_last_status() == HEARTH_ENOMEM);
+    for (int generation = 0; generation < 3; generation++)
+        HOLDS(hearth_gc_collect(s->f.mutator, generation) == HEARTH_OK);
+    HOLDS(hearth_verify(s->f.mutator) == HEARTH_OK);
+    HOLDS(fixture_threads() == 1);
+    ht_fault_arm(HT_FAULT_THREAD, 0, false);
+    HOLDS(hearth_new_array(s->f.mutator, s->f.bytes, 300 << 20) != NULL);
+    live(s);
+}
+
+START_TEST(no_thread_can_be_started)
+{
+    struct state s;
+
+    fixture_alone();
+    open_state(&s, "window=2g,heap-limit=1g,workers=3,help-after=0");
+    join_child(start_child(without_threads, &s));
+    close_state(&s);
+}
+END_TEST
+
+/* Nor can the process register what it does at a fork: then there is no heap at all. */
+START_TEST(nothing_can_be_registered)
+{
+    hearth_heap *heap = NULL;
+
+    ht_fault_arm(HT_FAULT_PTHREAD, 1, false);
+    HARNESS_STATUS_NAMES(hearth_heap_create(&heap, NULL), HEARTH_ESYSTEM, "pthread_atfork");
+    ck_assert_ptr_null(heap);
+    HARNESS_OK(hearth_heap_create(&heap, NULL));
+    HARNESS_OK(hearth_heap_destroy(heap));
 }
 END_TEST
 
@@ -224,6 +271,8 @@ HARNESS_SUITE(fork)
     tcase_add_test(tests, in_a_native_section);
     tcase_add_test(tests, of_several_heaps);
     tcase_add_test(tests, memory_ages);
+    tcase_add_test(tests, no_thread_can_be_started);
+    tcase_add_test(tests, nothing_can_be_registered);
     tcase_add_test(tests, what_gone_threads_leave);
     tcase_add_loop_test(tests, in_a_callback, 0, VARIANTS);
     suite_add_tcase(suite, tests);

@@ -21,8 +21,8 @@ START_TEST(marks_fit_the_table_and_differ)
     uint8_t seen = 0;
 
     hg_marks_init(&marks);
-    const uint8_t all[] = {marks.gen1, marks.gen1_before, marks.old, marks.old_before};
-    for (int i = 0; i < 4; i++) {
+    const uint8_t all[] = {marks.gen1, marks.gen1_before, marks.old, marks.old_before, HG_FROZEN};
+    for (int i = 0; i < 5; i++) {
         ck_assert_uint_lt(all[i], HG_BYTES);
         ck_assert_uint_ne(all[i], HG_YOUNG);
         ck_assert_uint_eq(seen & all[i], 0);
@@ -64,6 +64,10 @@ START_TEST(the_table_is_idempotent_and_monotone)
         for (uint8_t byte = 0; byte < HG_BYTES; byte++) {
             for (int promote = 0; promote < 2; promote++) {
                 uint8_t to = next(&marks, byte, promote);
+                if (byte == HG_FROZEN) {
+                    ck_assert_uint_eq(to, HG_FROZEN);
+                    continue;
+                }
                 ck_assert(to == marks.old || (to == marks.gen1 && !promote && !all_old));
                 ck_assert_uint_eq(next(&marks, to, promote), to);
                 ck_assert_uint_eq(next(&marks, to, 1), marks.old);

@@ -32,7 +32,7 @@ START_TEST(table_is_complete)
 {
     hearth_options *options = create();
 
-    ck_assert_uint_eq(hearth_option_count(), 22);
+    ck_assert_uint_eq(hearth_option_count(), 26);
     ck_assert_ptr_null(hearth_option_at(hearth_option_count()));
     ck_assert_ptr_null(hearth_option_at(SIZE_MAX));
     for (size_t i = 0; i < hearth_option_count(); i++) {
@@ -76,6 +76,7 @@ START_TEST(defaults_are_those_of_the_contract)
     ck_assert_int_eq(options.stress, 0);
     ck_assert_int_eq(options.log, HT_LOG_NONE);
     ck_assert(!options.guard);
+    ck_assert_int_eq(options.finalize, HT_FINALIZE_SAFEPOINT);
 }
 END_TEST
 
@@ -87,7 +88,7 @@ START_TEST(every_kind_reads_into_its_field)
         options, "fake-nodes=64,policy=off,mode=local,workers=256,window=1T,hugepages=on,"
                  "heap-limit=12345,heap-min=3K,growth=1.5,nursery=8m,nursery-adaptive=no,"
                  "generational=FALSE,release-after=0,conservative=yes,prefetch=0,verify=1,"
-                 "stress=1000000000,poison=true,log=gc,guard=1"));
+                 "stress=1000000000,poison=true,log=gc,finalize=queue,guard=1"));
     ck_assert_int_eq(options->fake_nodes, 64);
     ck_assert_int_eq(options->policy, HT_POLICY_OFF);
     ck_assert_int_eq(options->mode, HT_MODE_LOCAL);
@@ -105,6 +106,7 @@ START_TEST(every_kind_reads_into_its_field)
     ck_assert_int_eq(options->stress, 1000000000);
     ck_assert_int_eq(options->log, HT_LOG_GC);
     ck_assert(options->guard);
+    ck_assert_int_eq(options->finalize, HT_FINALIZE_QUEUE);
     hearth_options_destroy(options);
 }
 END_TEST

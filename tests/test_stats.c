@@ -209,11 +209,11 @@ END_TEST
 
 START_TEST(reasons)
 {
-    static const char *const names[] = {"nursery", "budget",    "explicit",
-                                        "stress",  "emergency", "large"};
+    static const char *const names[] = {"nursery",   "budget", "explicit", "stress",
+                                        "emergency", "large",  "external", "threshold"};
     struct fixture f;
 
-    for (int i = 0; i <= HEARTH_REASON_LARGE; i++)
+    for (int i = 0; i <= HEARTH_REASON_THRESHOLD; i++)
         ck_assert_str_eq(hearth_gc_reason_name((hearth_gc_reason)i), names[i]);
     ck_assert_ptr_nonnull(hearth_gc_reason_name((hearth_gc_reason)17));
     ck_assert_ptr_nonnull(hearth_gc_reason_name((hearth_gc_reason)-1));

@@ -8,27 +8,16 @@
 
 /* --- shapes -------------------------------------------------------------------------------------- */
 
-/* A list whose links change the node every `same` items. */
-static void build_list(struct fixture *f, void **list, uint64_t count, int nodes, uint64_t same)
-{
-    for (uint64_t i = 0; i < count; i++) {
-        struct item *item = item_on(f, (int)(i / same % (uint64_t)nodes));
-        item->number = i;
-        hearth_store_init(&item->next, *list);
-        *list = item;
-    }
-}
-
 /* References to items on all nodes by turns; every item refers to another node's. */
 static void **build_wide(struct fixture *f, void **root, size_t count, int nodes)
 {
     void **array = *root = fixture_refs(f, count);
 
     for (size_t i = 0; i < count; i++) {
-        struct item *item = item_on(f, (int)(i % (size_t)nodes));
+        struct item *item = fixture_item_on(f, (int)(i % (size_t)nodes));
         item->number = i;
         HARNESS_OK(hearth_store(f->m, array, &array[i], item));
-        struct item *other = item_on(f, (int)((i + 1) % (size_t)nodes));
+        struct item *other = fixture_item_on(f, (int)((i + 1) % (size_t)nodes));
         other->number = ~i;
         HARNESS_OK(hearth_store(f->m, item, &item->other, other));
         array = *root;
@@ -54,24 +43,10 @@ static const char *const parallel[] = {
 };
 enum { PARALLEL = sizeof(parallel) / sizeof(parallel[0]) };
 
-START_TEST(a_list_may_change_nodes_at_every_link)
+static int nodes_of(const struct fixture *f)
 {
-    uint64_t count = harness_scaled(_i == 1 ? 1000000 : 100000);
-    struct fixture f;
-
-    fixture_open(&f, parallel[_i]);
-    HEARTH_FRAME(f.m, frame, 1);
-    build_list(&f, &frame.ref[0], count, nodes_of(&f), 1);
-    hearth_collection c = fixture_collect(&f, 2);
-    ck_assert_uint_eq(c.objects_traced, count);
-    ck_assert_uint_le(c.sent, count / 100); /* a single reference is followed */
-    if (f.heap->trace->mail.nodes > 1)
-        ck_assert_uint_lt(c.local, count - count / 100);
-    fixture_expect_list(frame.ref[0], count);
-    HEARTH_FRAME_END(f.m, frame);
-    fixture_close(&f);
+    return f->heap->topology->nodes;
 }
-END_TEST
 
 START_TEST(wide_arrays_are_shared_out)
 {
@@ -103,7 +78,7 @@ START_TEST(all_objects_may_lie_on_one_node)
     void **array = frame.ref[0] = hearth_new_on(f.m, f.refs, count, nodes_of(&f) - 1);
     ck_assert_ptr_nonnull(array);
     for (size_t i = 0; i < count; i++) {
-        struct item *item = item_on(&f, nodes_of(&f) - 1);
+        struct item *item = fixture_item_on(&f, nodes_of(&f) - 1);
         item->number = i;
         hearth_store(f.m, array, &array[i], item);
     }
@@ -195,7 +170,7 @@ START_TEST(a_lone_worker_crosses_over)
     fixture_open(&f, "fake-nodes=2,workers=1");
     fixture_stay_home(&f);
     HEARTH_FRAME(f.m, frame, 1);
-    build_list(&f, &frame.ref[0], 10000, 2, 100);
+    fixture_list_on(&f, &frame.ref[0], 10000, 2, 100);
     hearth_collection c = fixture_collect(&f, 2);
     ck_assert_uint_eq(c.workers, 1);
     ck_assert_uint_eq(c.objects_traced, 10000);
@@ -268,7 +243,7 @@ START_TEST(helpers_may_fail_to_come)
 
     fixture_open(&f, "workers=4,help-after=0,fake-nodes=2");
     HEARTH_FRAME(f.m, frame, 1);
-    build_list(&f, &frame.ref[0], 2000, 2, 1);
+    fixture_list_on(&f, &frame.ref[0], 2000, 2, 1);
     if (_i == 0)
         ht_fault_arm(HT_FAULT_THREAD, 1, true);
     else
@@ -308,7 +283,7 @@ START_TEST(helpers_that_end_in_a_callback_are_counted)
     for (int i = 0; i < 30; i++) { /* young objects: the callbacks are told not to promote */
         HEARTH_FRAME(f.m, frame, 20);
         for (int k = 0; k < 20; k++)
-            build_list(&f, &frame.ref[k], 200, 2, 10);
+            fixture_list_on(&f, &frame.ref[k], 200, 2, 10);
         ck_assert_uint_eq(fixture_collect(&f, 0).objects_traced, 4000);
         HEARTH_FRAME_END(f.m, frame);
     }
@@ -340,7 +315,7 @@ START_TEST(tracing_ends_whatever_the_delays)
     fixture_open(&f, parallel[_i]);
     hg_mail_delay = delay_sometimes;
     HEARTH_FRAME(f.m, frame, 2);
-    build_list(&f, &frame.ref[0], harness_scaled(600), nodes_of(&f), 1);
+    fixture_list_on(&f, &frame.ref[0], harness_scaled(600), nodes_of(&f), 1);
     build_wide(&f, &frame.ref[1], 3000, nodes_of(&f));
     for (int i = 0; i < 10; i++) {
         hearth_collection c = fixture_collect(&f, i == 0 ? 0 : 2);
@@ -365,7 +340,7 @@ START_TEST(a_thief_goes_home)
     void **top = frame.ref[0] = fixture_refs(&f, 64);
     for (int i = 0; i < 64; i++) {
         HEARTH_FRAME(f.m, inner, 1);
-        build_list(&f, &inner.ref[0], 600, 2, 40 + (uint64_t)i);
+        fixture_list_on(&f, &inner.ref[0], 600, 2, 40 + (uint64_t)i);
         HARNESS_OK(hearth_store(f.m, top, &top[i], inner.ref[0]));
         HEARTH_FRAME_END(f.m, inner);
     }
@@ -388,7 +363,6 @@ HARNESS_SUITE(trace_work)
     TCase *counts = tcase_create("counts");
     TCase *helpers = tcase_create("helpers");
 
-    tcase_add_loop_test(shapes, a_list_may_change_nodes_at_every_link, 0, PARALLEL);
     tcase_add_loop_test(shapes, wide_arrays_are_shared_out, 0, PARALLEL);
     tcase_add_loop_test(shapes, all_objects_may_lie_on_one_node, 0, PARALLEL);
     tcase_add_loop_test(shapes, a_full_stack_spills_into_batches, 0, 2);

@@ -139,9 +139,9 @@ static int pick(struct model *model)
         const struct shadow *shadow = &model->shadow[at];
         bool second = shadow->kind == MODEL_WEAK || below(model, 2);
         int to = shadow->ref[second];
-        if (shadow->kind == MODEL_LEAF || to < 0)
-            break;
-        at = to; /* a living ephemeron with its key: see check_weak */
+        if (shadow->kind == MODEL_LEAF || to < 0 || !model->shadow[to].live)
+            break; /* a key that a minor collection left: nobody looks at what it refers to */
+        at = to;
     }
     return at;
 }

@@ -91,6 +91,26 @@ static inline void fixture_expect_list(const void *list, uint64_t count)
     EXPECT(count == 0);
 }
 
+static inline struct item *fixture_item_on(struct fixture *f, int node)
+{
+    struct item *item = hearth_new_on(f->m, f->item, 0, node);
+
+    EXPECT(item != NULL);
+    return item;
+}
+
+/* In front of *list, items whose links change the node every `same` items. */
+static inline void fixture_list_on(struct fixture *f, void **list, uint64_t count, int nodes,
+                                   uint64_t same)
+{
+    for (uint64_t i = 0; i < count; i++) {
+        struct item *item = fixture_item_on(f, (int)(i / same % (uint64_t)nodes));
+        item->number = i;
+        hearth_store_init(&item->next, *list);
+        *list = item;
+    }
+}
+
 static inline void *fixture_refs(struct fixture *f, size_t count)
 {
     void *array = hearth_new_array(f->m, f->refs, count);
@@ -146,15 +166,7 @@ static inline void fixture_exhaust(struct fixture *f)
             ;
 }
 
-static inline struct item *item_on(struct fixture *f, int node)
-{
-    struct item *item = hearth_new_on(f->m, f->item, 0, node);
-
-    EXPECT(item != NULL);
-    return item;
-}
-
-static inline int nodes_of(const struct fixture *f)
+static inline int fixture_nodes(const struct fixture *f)
 {
     return f->heap->topology->nodes;
 }

@@ -21,9 +21,9 @@
 bool ht_bind_cpus(cpu_set_t *cpus)
 {
     cpu_set_t *first = ht_os_alloc(HT_CPU_SET_BYTES);
-    bool known = sched_getaffinity(0, HT_CPU_SET_BYTES, cpus) == 0;
+    bool known = ht_os_get_affinity(0, cpus, HT_CPU_SET_BYTES);
 
-    if (first != NULL && known && sched_getaffinity(getpid(), HT_CPU_SET_BYTES, first) == 0)
+    if (first != NULL && known && ht_os_get_affinity(getpid(), first, HT_CPU_SET_BYTES))
         CPU_OR_S(HT_CPU_SET_BYTES, cpus, cpus, first);
     ht_os_free(first);
     return known && CPU_COUNT_S(HT_CPU_SET_BYTES, cpus) > 0;
@@ -34,7 +34,7 @@ bool ht_bind_cpus(cpu_set_t *cpus)
 bool ht_bind_nodes(struct ht_node_mask *mask)
 {
     memset(mask, 0, sizeof(*mask));
-    return get_mempolicy(NULL, mask->word, HT_OS_NODES + 1, NULL, MPOL_F_MEMS_ALLOWED) == 0;
+    return ht_os_policy(NULL, mask->word, HT_OS_NODES + 1);
 }
 
 static bool ht_mask_empty(const struct ht_node_mask *mask)
@@ -50,7 +50,7 @@ static bool ht_get_policy(int *mode, struct ht_node_mask *nodes)
     const int flags = 1 << 13 | 1 << 14 | 1 << 15;
 
     memset(nodes, 0, sizeof(*nodes));
-    if (get_mempolicy(mode, nodes->word, HT_OS_NODES + 1, NULL, 0) != 0)
+    if (!ht_os_policy(mode, nodes->word, HT_OS_NODES + 1))
         return false;
     *mode &= ~flags;
     return true;

@@ -51,13 +51,15 @@ static void ht_read_latencies(const struct ht_machine *machine, uint16_t *latenc
     hwloc_uint64_t value, local;
     int count = machine->count;
 
-    from.location.cpuset = hwloc_bitmap_alloc();
+    if (!ht_fault_hit(HT_FAULT_ASK, ENOMEM))
+        from.location.cpuset = hwloc_bitmap_alloc();
     if (from.location.cpuset == NULL)
         return;
     for (int i = 0; i < count; i++) {
         int cpu = ht_cpu_of(machine, i);
 
-        if (cpu < 0 || hwloc_bitmap_only(from.location.cpuset, (unsigned)cpu) != 0 ||
+        if (cpu < 0 || ht_fault_hit(HT_FAULT_ASK, ENOMEM) ||
+            hwloc_bitmap_only(from.location.cpuset, (unsigned)cpu) != 0 ||
             hwloc_memattr_get_value(machine->hwloc, HWLOC_MEMATTR_ID_LATENCY,
                                     machine->node[i].object, &from, 0, &local) != 0)
             continue;
@@ -84,7 +86,8 @@ static void ht_read_matrix(const struct ht_machine *machine, uint16_t *matrix)
     struct hwloc_distances_s *found;
     unsigned number = 1;
 
-    if (hwloc_distances_get_by_type(machine->hwloc, HWLOC_OBJ_NUMANODE, &number, &found,
+    if (ht_fault_hit(HT_FAULT_ASK, ENOMEM) ||
+        hwloc_distances_get_by_type(machine->hwloc, HWLOC_OBJ_NUMANODE, &number, &found,
                                     HWLOC_DISTANCES_KIND_MEANS_LATENCY, 0) != 0 ||
         number == 0)
         return;

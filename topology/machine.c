@@ -26,10 +26,12 @@ static hearth_status ht_machine_describe(struct ht_machine *machine)
     const char *synthetic = getenv("HWLOC_SYNTHETIC");
     const char *file = getenv("HWLOC_XMLFILE");
 
-    if (synthetic != NULL && hwloc_topology_set_synthetic(machine->hwloc, synthetic) != 0)
+    if (synthetic != NULL && (ht_fault_hit(HT_FAULT_HWLOC, EINVAL) ||
+                              hwloc_topology_set_synthetic(machine->hwloc, synthetic) != 0))
         return ht_fail(HEARTH_ESYSTEM, "HWLOC_SYNTHETIC=\"%.128s\" describes no topology",
                        synthetic);
-    if (file != NULL && hwloc_topology_set_xml(machine->hwloc, file) != 0)
+    if (file != NULL &&
+        (ht_fault_hit(HT_FAULT_HWLOC, EACCES) || hwloc_topology_set_xml(machine->hwloc, file) != 0))
         return ht_fail(HEARTH_ESYSTEM, "HWLOC_XMLFILE=\"%.128s\" is no readable topology: %s", file,
                        strerror(errno));
     return HEARTH_OK;
@@ -48,7 +50,8 @@ static hearth_status ht_machine_load(struct ht_machine *machine)
     status = ht_machine_describe(machine);
     if (status != HEARTH_OK)
         return status;
-    if (hwloc_topology_set_flags(machine->hwloc, flags) != 0)
+    if (ht_fault_hit(HT_FAULT_HWLOC, EINVAL) ||
+        hwloc_topology_set_flags(machine->hwloc, flags) != 0)
         return ht_fail(HEARTH_ESYSTEM, "hwloc_topology_set_flags: %s", strerror(errno));
     if (ht_fault_hit(HT_FAULT_HWLOC, ENOMEM) || hwloc_topology_load(machine->hwloc) != 0)
         return ht_fail(HEARTH_ESYSTEM, "hwloc_topology_load: %s", strerror(errno));
@@ -136,7 +139,7 @@ static hearth_status ht_machine_cpus(struct ht_machine *machine)
 static bool ht_machine_claims(const struct ht_machine *machine, int cpu, int newcomer, int holder)
 {
     const struct ht_machine_node *node = machine->node;
-    int kernel = machine->own && numa_available() >= 0 ? numa_node_of_cpu(cpu) : -1;
+    int kernel = machine->own && ht_os_numa() ? numa_node_of_cpu(cpu) : -1;
 
     if (kernel == node[newcomer].os_node || kernel == node[holder].os_node)
         return kernel == node[newcomer].os_node;
@@ -221,7 +224,7 @@ size_t ht_machine_l2(const struct ht_machine *machine)
 /* libnuma names the node of every CPU, also where hwloc has left the node out. */
 static int ht_nearest_by_kernel(const struct ht_machine *machine, int cpu)
 {
-    int from = numa_available() >= 0 ? numa_node_of_cpu(cpu) : -1;
+    int from = ht_os_numa() ? numa_node_of_cpu(cpu) : -1;
     int nearest = -1, smallest = INT_MAX;
 
     if (from < 0)

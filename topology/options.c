@@ -97,6 +97,14 @@ static const struct ht_option ht_option_table[] = {
             "Fill freed memory with the byte 0xfb, and look whether it is whole at reuse.")
     HT_CHOICE(log, "log", "none", "none|gc",
               "Print on standard error: gc is one line per collection.")
+    HT_SIZE(soft_limit, "soft-limit", "0", 0, 0x1p47,
+            "Bytes above which the heap is kept tight; 0 is three quarters of memory.high, if any.")
+    HT_CHOICE(pacing, "pacing", "growth", "growth|membalancer",
+              "What sets the budget: growth by what is live, membalancer also by rates.")
+    HT_FLOAT(balance, "balance", "0.05", 0.0001, 10000,
+             "With membalancer: percent of time worth spending on collections to save a MiB.")
+    HT_CHOICE(finalize, "finalize", "safepoint", "safepoint|queue",
+              "Who runs what is due: threads at safepoints, or the program by hearth_finalize_run.")
     HT_BOOL(guard, "guard", "off",
             "Put a guard behind every object; each collection tells which were overrun.")
 };

@@ -7,7 +7,9 @@
 enum ht_policy { HT_POLICY_LOCAL, HT_POLICY_STRICT, HT_POLICY_OFF };
 enum ht_mode { HT_MODE_AUTO, HT_MODE_OFF, HT_MODE_INTERLEAVE, HT_MODE_PLACE, HT_MODE_LOCAL };
 enum ht_huge { HT_HUGE_INHERIT, HT_HUGE_OFF, HT_HUGE_ON };
+enum ht_pacing { HT_PACING_GROWTH, HT_PACING_MEMBALANCER };
 enum ht_log { HT_LOG_NONE, HT_LOG_GC };
+enum ht_finalize { HT_FINALIZE_SAFEPOINT, HT_FINALIZE_QUEUE };
 
 struct hearth_options {
     /* machine */
@@ -36,7 +38,14 @@ struct hearth_options {
     int64_t stress; /* stress: collect at every n-th slow allocation; 0 = off */
     bool poison;    /* poison: fill freed cells with 0xfb                     */
     int log;        /* log: none | gc                                         */
-    bool guard;     /* guard: a guard behind every object                     */
+    /* limits */
+    size_t soft_limit; /* soft-limit: bytes, 0 = 3/4 of the container's memory.high */
+    int pacing;        /* pacing: growth | membalancer                           */
+    double balance;    /* balance: percent of time that a MiB is worth           */
+    /* finalizers */
+    int finalize; /* finalize: safepoint | queue                            */
+    /* checking, continued */
+    bool guard; /* guard: a guard behind every object                     */
 };
 
 /* Fill with defaults; then HEARTH_OPTIONS if `environment`. EOPTION from a bad variable. */

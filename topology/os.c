@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <numa.h>
 #include <numaif.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -124,6 +126,8 @@ bool ht_os_advise(void *address, size_t bytes, int advice)
 
 bool ht_os_residency(void **pages, int *status, size_t count)
 {
+    if (ht_fault_hit(HT_FAULT_ASK, ENOSYS))
+        return false;
     return count == 0 || move_pages(0, count, pages, NULL, status, 0) >= 0;
 }
 
@@ -134,26 +138,89 @@ static size_t ht_meminfo(const char *text, const char *name)
     return line != NULL ? (size_t)strtoull(line + strlen(name), NULL, 10) << 10 : 0;
 }
 
-/* Never a cancellation point: callers hold locks. */
-static ssize_t ht_read_file(const char *path, char *text, size_t size)
+/* --- questions -------------------------------------------------------------------------------- */
+
+bool ht_os_policy(int *mode, unsigned long *mask, unsigned long bits)
 {
-    int before;
+    if (ht_fault_hit(HT_FAULT_ASK, ENOSYS))
+        return false;
+    return get_mempolicy(mode, mask, bits, NULL, mode == NULL ? MPOL_F_MEMS_ALLOWED : 0) == 0;
+}
+
+bool ht_os_get_affinity(int thread, cpu_set_t *cpus, size_t cpus_size)
+{
+    if (ht_fault_hit(HT_FAULT_ASK, EPERM))
+        return false;
+    return sched_getaffinity(thread, cpus_size, cpus) == 0;
+}
+
+bool ht_os_numa(void)
+{
+    return !ht_fault_hit(HT_FAULT_ASK, ENOSYS) && numa_available() >= 0;
+}
+
+bool ht_os_free_memory(int os_node, uint64_t *bytes)
+{
+    struct sysinfo system;
+    long long free_bytes = -1;
+
+    if (ht_fault_hit(HT_FAULT_ASK, EFAULT))
+        return false;
+    if (os_node >= 0) {
+        if (numa_node_size64(os_node, &free_bytes) < 0 || free_bytes < 0)
+            return false;
+        *bytes = (uint64_t)free_bytes;
+        return true;
+    }
+    if (sysinfo(&system) != 0)
+        return false;
+    *bytes = (uint64_t)system.freeram * system.mem_unit;
+    return true;
+}
+
+/* What can be read of the file; below 0: nothing. */
+static ssize_t ht_read_open(int file, char *text, size_t size)
+{
+    size_t used = 0;
+
+    while (used < size) {
+        ssize_t got = read(file, text + used, size - used);
+
+        if (got == 0)
+            break;
+        if (got > 0)
+            used += (size_t)got;
+        else if (errno != EINTR)
+            return -1;
+    }
+    return (ssize_t)used;
+}
+
+/* Never a cancellation point: callers hold locks. */
+bool ht_os_read_file(const char *path, char *text, size_t size)
+{
+    ssize_t length = -1;
+    int before, file;
+
+    if (ht_fault_hit(HT_FAULT_FILE, EACCES))
+        return false;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
-    int file = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t length = file >= 0 ? read(file, text, size - 1) : -1;
-    if (file >= 0)
+    file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file >= 0) {
+        length = ht_read_open(file, text, size - 1);
         close(file);
+    }
     pthread_setcancelstate(before, &before);
     if (length >= 0)
         text[length] = '\0';
-    return length;
+    return length >= 0;
 }
 
 bool ht_os_node_memory(const char *directory, int os_node, size_t *total, size_t *available)
 {
     char path[256], text[4096];
     snprintf(path, sizeof(path), "%s/node%d/meminfo", directory, os_node);
-    if (ht_read_file(path, text, sizeof(text)) <= 0)
+    if (!ht_os_read_file(path, text, sizeof(text)))
         return false;
     *total = ht_meminfo(text, " MemTotal:");
     *available = ht_meminfo(text, " MemFree:") + ht_meminfo(text, " Active(file):") +
@@ -165,7 +232,7 @@ static uint64_t ht_read_number(const char *directory, const char *name)
 {
     char path[256], text[64];
     snprintf(path, sizeof(path), "%s/%s", directory, name);
-    return ht_read_file(path, text, sizeof(text)) > 0 ? strtoull(text, NULL, 10) : 0;
+    return ht_os_read_file(path, text, sizeof(text)) ? strtoull(text, NULL, 10) : 0;
 }
 
 /* A zone has its share of min_free_kbytes; the low and the high mark are each a quarter of that above the
@@ -309,6 +376,48 @@ void ht_os_wake(uint32_t *word, int n)
     int saved = errno;
 
     syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, n, NULL, NULL, 0);
+    errno = saved;
+}
+
+/* --- files that are written ------------------------------------------------------------------- */
+
+int ht_os_create(const char *path)
+{
+    if (ht_fault_hit(HT_FAULT_WRITE, EACCES))
+        return -1;
+    return open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+}
+
+bool ht_os_write(int file, const void *bytes, size_t count)
+{
+    const char *at = bytes;
+
+    if (ht_fault_hit(HT_FAULT_WRITE, ENOSPC))
+        return false;
+    while (count > 0) {
+        ssize_t done = write(file, at, count);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done < 0)
+            return false;
+        at += done;
+        count -= (size_t)done;
+    }
+    return true;
+}
+
+bool ht_os_close(int file)
+{
+    bool fails = ht_fault_hit(HT_FAULT_WRITE, EIO);
+
+    return close(file) == 0 && !fails;
+}
+
+void ht_os_remove(const char *path)
+{
+    int saved = errno;
+
+    unlink(path);
     errno = saved;
 }
 

@@ -24,6 +24,10 @@ enum ht_fault {
     HT_FAULT_HWLOC,    /* hwloc_topology_init / load                       */
     HT_FAULT_AFFINITY, /* sched_setaffinity of the calling thread          */
     HT_FAULT_PTHREAD,  /* thread-specific data, stack bounds, fork handlers */
+    HT_FAULT_FILE,     /* opening and reading a file of the kernel's       */
+    HT_FAULT_ASK,      /* questions about the machine and the process: get_mempolicy, move_pages,
+                          sched_getaffinity, sysinfo, libnuma's, those to hwloc once it is loaded */
+    HT_FAULT_WRITE,    /* opening, writing and closing a file that is written */
     HT_FAULT_KINDS
 };
 
@@ -48,6 +52,18 @@ bool ht_os_advise(void *address, size_t bytes, int advice);
 /* NUMA node (system number) of the page at each address: status as move_pages gives it; an
  * untouched page gives a negative errno. Queries only; nothing is faulted in or moved. */
 bool ht_os_residency(void **pages, int *status, size_t count);
+
+/* get_mempolicy: of the calling thread, or (mode NULL) the nodes it may use at all. `words` of `mask` hold
+ * `bits` bits. */
+bool ht_os_policy(int *mode, unsigned long *mask, unsigned long bits);
+/* The CPUs a thread may run on; 0: the calling one. */
+bool ht_os_get_affinity(int thread, cpu_set_t *cpus, size_t cpus_size);
+/* Can libnuma tell anything? */
+bool ht_os_numa(void);
+/* Free memory of a node (system number), or below 0 of the machine. */
+bool ht_os_free_memory(int os_node, uint64_t *bytes);
+/* A small file as a string, cut at size - 1 bytes; false: it can not be read. Never a cancellation point. */
+bool ht_os_read_file(const char *path, char *text, size_t size);
 
 /* Memory of a node in bytes: all of it, and what is free or holds cached files. `directory` has a folder
  * node<os_node> with the kernel's file meminfo. */
@@ -81,6 +97,14 @@ bool ht_os_affinity(const cpu_set_t *cpus, size_t cpus_size);
  * nothing by itself. */
 void ht_os_sleep(uint32_t *word, uint32_t expected, uint64_t timeout_ns);
 void ht_os_wake(uint32_t *word, int n);
+
+/* A file that is written from the beginning: its descriptor, -1: none. It replaces what was there. */
+int ht_os_create(const char *path);
+/* All of it, whatever interrupts. */
+bool ht_os_write(int file, const void *bytes, size_t count);
+/* Close; false: what was written may be lost. */
+bool ht_os_close(int file);
+void ht_os_remove(const char *path);
 
 uint64_t ht_os_now(void); /* CLOCK_MONOTONIC, ns        */
 size_t ht_os_page_size(void);

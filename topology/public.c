@@ -7,9 +7,9 @@
 #include <numa.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/sysinfo.h>
 
 #include "topology/error.h"
+#include "topology/os.h"
 #include "topology/machine.h"
 
 hearth_status hearth_topology_create(hearth_topology **out, const hearth_options *options)
@@ -93,22 +93,16 @@ static void ht_write_cpus(char *text, size_t size, const cpu_set_t *cpus)
  * machine has no free pages to count: all its memory is. */
 static uint64_t ht_free_bytes(const struct hearth_topology *topology, const struct ht_node *node)
 {
-    struct sysinfo system;
-    long long free_bytes = 0;
-    uint64_t pieces = 0;
+    uint64_t free_bytes = 0, pieces = 0;
 
     if (topology->synthetic)
         return node->memory;
     for (int i = 0; i < topology->nodes; i++)
         pieces += topology->node[i].os_node == node->os_node;
-    if (numa_available() < 0 || numa_num_configured_nodes() <= 1) {
-        if (sysinfo(&system) != 0)
-            return 0;
-        return (uint64_t)system.freeram * system.mem_unit / pieces;
-    }
-    if (numa_node_size64(node->os_node, &free_bytes) < 0 || free_bytes < 0)
+    if (!ht_os_free_memory(ht_os_numa() && numa_num_configured_nodes() > 1 ? node->os_node : -1,
+                           &free_bytes))
         return 0;
-    return (uint64_t)free_bytes / pieces;
+    return free_bytes / pieces;
 }
 
 hearth_status hearth_topology_node(const hearth_topology *topology, int node, hearth_node_info *out)

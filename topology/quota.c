@@ -10,13 +10,13 @@
 #define _GNU_SOURCE 1
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "topology/os.h"
 #include "topology/topology.h"
 
 enum { HT_GROUPS_BYTES = 32768, HT_VALUE_BYTES = 128 };
@@ -34,37 +34,12 @@ struct ht_group {
 /* Reads one limit of the directory; 0: none there. */
 typedef uint64_t ht_limit_reader(const struct ht_group *group);
 
-/* The whole file as a string, cut at size - 1 bytes. */
-static bool ht_read_text(const char *path, char *text, size_t size)
-{
-    size_t used = 0;
-    ssize_t got;
-    int file = open(path, O_RDONLY | O_CLOEXEC);
-
-    if (file < 0)
-        return false;
-    while (used < size - 1) {
-        got = read(file, text + used, size - 1 - used);
-        if (got == 0)
-            break;
-        if (got > 0) {
-            used += (size_t)got;
-        } else if (errno != EINTR) {
-            close(file);
-            return false;
-        }
-    }
-    close(file);
-    text[used] = '\0';
-    return true;
-}
-
 static bool ht_read_value(const struct ht_group *group, const char *name, char *text)
 {
     char path[PATH_MAX + NAME_MAX];
 
     snprintf(path, sizeof(path), "%s/%s", group->path, name);
-    return ht_read_text(path, text, HT_VALUE_BYTES);
+    return ht_os_read_file(path, text, HT_VALUE_BYTES);
 }
 
 /* A decimal number at *text, which is moved behind it. "max", "-1" and the like are none. */
@@ -103,16 +78,26 @@ static uint64_t ht_read_cpus(const struct ht_group *group)
     return quota / period + (quota % period != 0);
 }
 
-static uint64_t ht_read_memory(const struct ht_group *group)
+static uint64_t ht_read_bytes(const struct ht_group *group, const char *name)
 {
     char text[HT_VALUE_BYTES], *at = text;
     uint64_t bytes;
 
-    if (!ht_read_value(group, group->version2 ? "memory.max" : "memory.limit_in_bytes", text) ||
-        !ht_read_number(&at, &bytes) || bytes >= HT_MEMORY_NONE)
+    if (!ht_read_value(group, name, text) || !ht_read_number(&at, &bytes) ||
+        bytes >= HT_MEMORY_NONE)
         return 0;
     /* A limit of zero bytes is a limit, and 0 means none. */
     return bytes == 0 ? 1 : bytes;
+}
+
+static uint64_t ht_read_memory(const struct ht_group *group)
+{
+    return ht_read_bytes(group, group->version2 ? "memory.max" : "memory.limit_in_bytes");
+}
+
+static uint64_t ht_read_memory_high(const struct ht_group *group)
+{
+    return ht_read_bytes(group, group->version2 ? "memory.high" : "memory.soft_limit_in_bytes");
 }
 
 /* The smallest limit from the group up to its mount point. */
@@ -199,7 +184,7 @@ static uint64_t ht_limit_of_process(const char *root, const char *self, const ch
     char groups[HT_GROUPS_BYTES], *rest = groups, *line;
     uint64_t smallest = 0, limit;
 
-    if (!ht_read_text(self, groups, sizeof(groups)))
+    if (!ht_os_read_file(self, groups, sizeof(groups)))
         return 0;
     while ((line = strsep(&rest, "\n")) != NULL) {
         limit = ht_limit_of_line(line, root, controller, read_limit);
@@ -219,4 +204,9 @@ int ht_quota_cpus(const char *root, const char *self)
 uint64_t ht_quota_memory(const char *root, const char *self)
 {
     return ht_limit_of_process(root, self, "memory", ht_read_memory);
+}
+
+uint64_t ht_quota_memory_high(const char *root, const char *self)
+{
+    return ht_limit_of_process(root, self, "memory", ht_read_memory_high);
 }

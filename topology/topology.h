@@ -60,5 +60,8 @@ hearth_status ht_topology_check(const struct hearth_topology *topology);
 int ht_quota_cpus(const char *root, const char *self);
 /* Memory limit in bytes, 0 for none; same arguments. */
 uint64_t ht_quota_memory(const char *root, const char *self);
+/* Bytes above which the kernel slows the group down or reclaims from it first: version 2's memory.high,
+ * version 1's memory.soft_limit_in_bytes; 0 for none. */
+uint64_t ht_quota_memory_high(const char *root, const char *self);
 
 #endif

@@ -17,7 +17,9 @@ typedef enum hearth_gc_reason {
     HEARTH_REASON_EXPLICIT = 2,  /* hearth_gc_collect                          */
     HEARTH_REASON_STRESS = 3,    /* option stress=N                            */
     HEARTH_REASON_EMERGENCY = 4, /* an allocation would have failed            */
-    HEARTH_REASON_LARGE = 5      /* large objects used the nursery's allowance */
+    HEARTH_REASON_LARGE = 5,     /* large objects used the nursery's allowance */
+    HEARTH_REASON_EXTERNAL = 6,  /* external memory used it, or the budget     */
+    HEARTH_REASON_THRESHOLD = 7  /* objects: hearth_gc_set_threshold           */
 } hearth_gc_reason;
 
 /* One collection. Times in nanoseconds of wall clock. Edges and objects are counts. */
@@ -39,6 +41,10 @@ typedef struct hearth_collection {
     uint64_t freed_bytes;    /* cells and large objects reclaimed                         */
     uint64_t heap_bytes;     /* blocks and large objects in use after it                  */
     uint32_t workers;        /* threads that took part                                    */
+    uint32_t generation;     /* 0: survivors aged; 1: all became old; 2: full             */
+    uint64_t unreachable;    /* objects not reached from roots, whatever became of them   */
+    uint64_t collected;      /* of them reclaimed, or saved in garbage (DEBUG_SAVEALL)    */
+    uint64_t uncollectable;  /* of them kept because of a legacy finalizer                */
 } hearth_collection;
 
 /* One logical node. */
@@ -81,7 +87,13 @@ typedef struct hearth_stats {
     uint64_t pause_max_ns;   /* longest                                                 */
     uint64_t pause_p50_ns;   /* from the histogram (bounds within 6 %)                  */
     uint64_t pause_p99_ns;
-    uint64_t spilled_blocks; /* blocks that came from another node than wished          */
+    uint64_t spilled_blocks;   /* blocks that came from another node than wished          */
+    uint64_t external_bytes;   /* outside of the heap: hearth_external_add                */
+    uint64_t soft_limit_bytes; /* 0: none                                               */
+    uint64_t finalizers;       /* objects that have one that is not due, now              */
+    uint64_t finalizers_due;   /* and callbacks of weak references that are due, now      */
+    uint64_t finalizers_run;   /* and callbacks, ever                                     */
+    uint64_t finalizer_errors; /* of them: reported (hearth_on_error)                    */
 } hearth_stats;
 
 /* Fill the struct whose struct_size the caller set. Any thread, no safepoint. Errors: EINVAL, ENODE;

@@ -41,11 +41,18 @@ HEARTH_INLINE void hearth_visit(hearth_visitor *visitor, void **slot)
  * allocate, lock, or write the object. */
 typedef void hearth_trace_fn(void *object, size_t size, hearth_visitor *visitor);
 
+/* What is done when `object` has become unreachable; see hearth/finalize.h. A status that is not OK is reported
+ * (hearth_on_error), nothing else comes of it. */
+typedef hearth_status hearth_finalizer_fn(hearth_mutator *mutator, void *object, void *data);
+
 enum {
-    HEARTH_TYPE_LEAF = 1u << 0, /* no references, now or ever                                  */
-    HEARTH_TYPE_CARDS = 1u << 1 /* remember stores by 16-byte card, not by object: for objects
+    HEARTH_TYPE_LEAF = 1u << 0,  /* no references, now or ever                                  */
+    HEARTH_TYPE_CARDS = 1u << 1, /* remember stores by 16-byte card, not by object: for objects
                                      that are big and updated in few places. Large objects and
                                      arrays of references always do.                              */
+    HEARTH_TYPE_LEGACY_FINALIZER = 1u << 2 /* unreachable objects are not reclaimed, but go to the
+                                     garbage list and stay alive with what they reach: for types
+                                     whose end only the program can bring about (CPython's tp_del) */
 };
 
 /* Zero the whole struct, set `struct_size` to sizeof, fill what applies. The library copies it. */
@@ -60,6 +67,10 @@ typedef struct hearth_type_info {
     size_t element_size;         /* bytes of one element behind the fixed part; 0: fixed length   */
     uint64_t element_bitmap;     /* bit i: word i of every element is a reference                 */
     hearth_trace_fn *trace;      /* tier 3: visits all slots itself; bitmaps must then be empty   */
+    hearth_finalizer_fn *finalize; /* every object has this finalizer from its allocation on, which
+                                     then takes the slow path; NULL: none. Not with LEGACY.       */
+    void *finalize_data;   /* passed to it                                                  */
+    int finalize_priority; /* higher ones run first                                         */
 } hearth_type_info;
 
 /* Register a type. Types live as long as the heap; at most 32,767 per heap. Any thread, attached or

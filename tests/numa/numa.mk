@@ -66,7 +66,8 @@ PLACEMENT_MACHINES ?= 2node 4ring cpuless memless hmat
 POLICY_MACHINES ?= 4ring
 env_placement := CK_TIMEOUT_MULTIPLIER=3 $(if $(SEED),SEED=$(SEED))
 
-$(PLACEMENT): $(PLACEMENT_OBJECTS) $(OBJ)/tests/harness.o $(LIBRARY_OBJECTS)
+$(PLACEMENT): $(PLACEMENT_OBJECTS) $(OBJ)/tests/harness.o $(OBJ)/tests/harness_tools.o \
+              $(LIBRARY_OBJECTS)
 	$(say) LD $@
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LINK_FLAGS) -o $@ $^ $(CHECK_LIBS) $(DEPS_LIBS)
