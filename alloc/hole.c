@@ -143,9 +143,9 @@ uint64_t ha_allocator_left(const struct ha_allocator *allocator)
 {
     uint64_t cells = 0;
     for (unsigned k = 0; k < HEARTH_RUNS; k++) {
-        const struct ha_hole *hole = &allocator->hole[k];
-        if (hole->block != NULL)
-            cells += (size_t)(hole->ready - allocator->run[k].cursor) / hole->block->cell;
+        size_t left = (size_t)(allocator->hole[k].ready - allocator->run[k].cursor);
+        if (left != 0)
+            cells += left / allocator->hole[k].block->cell;
     }
     return cells;
 }
@@ -153,14 +153,14 @@ uint64_t ha_allocator_left(const struct ha_allocator *allocator)
 uint64_t ha_allocator_recall(struct ha_allocator *allocator)
 {
     uint64_t cells = 0;
-    if (allocator->space->checked) /* what was made ready is free memory no more */
-        return 0;
     for (unsigned k = 0; k < HEARTH_RUNS; k++) {
         struct hearth_run *run = &allocator->run[k];
-        size_t left = (size_t)(run->limit - run->cursor);
+        struct ha_hole *hole = &allocator->hole[k];
+        size_t left = (size_t)(hole->ready - run->cursor);
         if (left == 0)
             continue;
-        struct ha_hole *hole = &allocator->hole[k];
+        if (allocator->space->poison && !hole->block->stamp) /* as it was before */
+            memset(run->cursor, HA_POISON, (size_t)(run->limit - run->cursor));
         cells += left / hole->block->cell;
         allocator->bytes -= left;
         hole->bytes -= (uint32_t)left;

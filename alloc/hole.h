@@ -31,13 +31,12 @@ struct ha_allocator {
  * no longer held. */
 size_t ha_run_next(struct ha_allocator *allocator, unsigned k);
 
-/* Cells of runs that are not allocated yet. Own thread, or while it stands. */
-uint64_t ha_allocator_left(const struct ha_allocator *allocator);
-/* End all runs where their cursors are: the rest belongs to the next runs. Returns how many cells. Does
- * nothing where memory is checked (option poison, checkers). */
-uint64_t ha_allocator_recall(struct ha_allocator *allocator);
 /* Exact runs: the next cell of what ha_run_next has charged; false: nothing is left of that. */
 bool ha_run_step(struct ha_allocator *allocator, unsigned k);
+/* Cells of runs that are not allocated yet. Own thread, or while it stands. */
+uint64_t ha_allocator_left(const struct ha_allocator *allocator);
+/* End all runs where their cursors are: the rest belongs to the next runs. Returns how many cells. */
+uint64_t ha_allocator_recall(struct ha_allocator *allocator);
 
 /* Hold a block taken from a pool. */
 void ha_run_hold(struct ha_allocator *allocator, unsigned k, struct ha_block *block);

@@ -29,14 +29,14 @@ START_TEST(a_wide_frontier_survives_without_batches)
     struct fixture f;
 
     fixture_open(&f, scarce[_i]);
-    int nodes = nodes_of(&f);
+    int nodes = fixture_nodes(&f);
     HEARTH_FRAME(f.m, frame, 1);
     for (int i = 0; i < ARRAYS; i++) {
         void **array = hearth_new_on(f.m, f.refs, EACH, i % nodes);
         hearth_store_init(&array[EACH - 1], frame.ref[0]);
         frame.ref[0] = array;
         for (int k = 0; k < EACH - 1; k++)
-            hearth_store(f.m, array, &array[k], item_on(&f, k % nodes));
+            hearth_store(f.m, array, &array[k], fixture_item_on(&f, k % nodes));
     }
     HARNESS_OK(hearth_gc_collect(f.m, 2));
     expect_complete(&f, ARRAYS * EACH);
@@ -54,7 +54,7 @@ static void **fan_on(struct fixture *f, void **root, int node)
 
     EXPECT(array != NULL);
     for (int k = 0; k < FAN; k++)
-        HARNESS_OK(hearth_store(f->m, array, &array[k], item_on(f, node)));
+        HARNESS_OK(hearth_store(f->m, array, &array[k], fixture_item_on(f, node)));
     return array;
 }
 
@@ -68,7 +68,7 @@ START_TEST(many_roots_survive_without_batches)
     uint64_t live = 0;
 
     fixture_open(&f, scarce[_i]);
-    int nodes = nodes_of(&f);
+    int nodes = fixture_nodes(&f);
     for (int i = 0; i < ROOTS; i++) {
         HARNESS_OK(hearth_root_add(f.heap, &root[i]));
         if (i % FANS == FANS - 1) {
@@ -76,7 +76,7 @@ START_TEST(many_roots_survive_without_batches)
             live += 1 + FAN;
             continue;
         }
-        struct item *item = root[i] = item_on(&f, i % nodes);
+        struct item *item = root[i] = fixture_item_on(&f, i % nodes);
         item->number = (uint64_t)i;
         live++;
     }
@@ -107,13 +107,13 @@ START_TEST(one_object_with_very_many_slots_survives_without_batches)
     struct fixture f;
 
     fixture_open(&f, scarce[_i]);
-    int nodes = nodes_of(&f);
+    int nodes = fixture_nodes(&f);
     HARNESS_OK(hearth_set_object_model(f.heap, &model, &type));
     HEARTH_FRAME(f.m, frame, 1);
     void **object = frame.ref[0] = hearth_new_sized(f.m, type, SLOTS * sizeof(void *));
     ck_assert_ptr_nonnull(object);
     for (int i = 0; i < SLOTS; i++)
-        HARNESS_OK(hearth_store(f.m, object, &object[i], item_on(&f, i % nodes)));
+        HARNESS_OK(hearth_store(f.m, object, &object[i], fixture_item_on(&f, i % nodes)));
     HARNESS_OK(hearth_gc_collect(f.m, 2));
     expect_complete(&f, SLOTS + 1);
     HEARTH_FRAME_END(f.m, frame);
@@ -138,9 +138,10 @@ static void store_everywhere(struct fixture *f, void **all, int round)
     for (int i = 0; i < OLD; i++) {
         for (int k = 0; i % FANS == 0 && k < FAN; k++) {
             void **array = all[i];
-            HARNESS_OK(hearth_store(f->m, array, &array[k], item_on(f, k % nodes_of(f))));
+            HARNESS_OK(
+                hearth_store(f->m, array, &array[k], fixture_item_on(f, k % fixture_nodes(f))));
         }
-        struct item *young = item_on(f, (i + round) % nodes_of(f));
+        struct item *young = fixture_item_on(f, (i + round) % fixture_nodes(f));
         young->number = (uint64_t)(i * 3 + round);
         HARNESS_OK(hearth_store(f->m, all[i], (void **)remembered_slot(all, i), young));
     }
@@ -151,7 +152,7 @@ START_TEST(remembered_objects_survive_without_batches)
     struct fixture f;
 
     fixture_open(&f, scarce[_i]);
-    int nodes = nodes_of(&f);
+    int nodes = fixture_nodes(&f);
     HEARTH_FRAME(f.m, frame, 2);
     void **all = frame.ref[0] = fixture_refs(&f, OLD);
     for (int i = 0; i < OLD; i++) {
@@ -159,7 +160,7 @@ START_TEST(remembered_objects_survive_without_batches)
             fan_on(&f, &frame.ref[1], i % nodes);
         else
             frame.ref[1] =
-                i % 8 ? item_on(&f, i % nodes) : hearth_new_on(f.m, f.refs, 40, i % nodes);
+                i % 8 ? fixture_item_on(&f, i % nodes) : hearth_new_on(f.m, f.refs, 40, i % nodes);
         HARNESS_OK(hearth_store(f.m, all, &all[i], frame.ref[1]));
     }
     HARNESS_OK(hearth_gc_collect(f.m, 1));
@@ -189,14 +190,14 @@ START_TEST(slices_survive_without_batches)
     struct fixture f;
 
     fixture_open(&f, scarce[_i]);
-    int nodes = nodes_of(&f);
+    int nodes = fixture_nodes(&f);
     HEARTH_FRAME(f.m, frame, 1);
     void **top = frame.ref[0] = fixture_refs(&f, ARRAYS);
     for (int i = 0; i < ARRAYS; i++) {
         void **array = hearth_new_on(f.m, f.refs, EACH, i % nodes);
         HARNESS_OK(hearth_store(f.m, top, &top[i], array));
         for (int k = 0; k < EACH; k++)
-            HARNESS_OK(hearth_store(f.m, array, &array[k], item_on(&f, k % nodes)));
+            HARNESS_OK(hearth_store(f.m, array, &array[k], fixture_item_on(&f, k % nodes)));
     }
     HARNESS_OK(hearth_gc_collect(f.m, 2));
     expect_complete(&f, 1 + ARRAYS + ARRAYS * EACH);

@@ -166,15 +166,7 @@ static inline void fixture_exhaust(struct fixture *f)
             ;
 }
 
-static inline struct item *item_on(struct fixture *f, int node)
-{
-    struct item *item = hearth_new_on(f->m, f->item, 0, node);
-
-    EXPECT(item != NULL);
-    return item;
-}
-
-static inline int nodes_of(const struct fixture *f)
+static inline int fixture_nodes(const struct fixture *f)
 {
     return f->heap->topology->nodes;
 }

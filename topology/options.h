@@ -44,7 +44,8 @@ struct hearth_options {
     double balance;    /* balance: percent of time that a MiB is worth           */
     /* finalizers */
     int finalize; /* finalize: safepoint | queue                            */
-    bool guard;   /* guard: a guard behind every object                     */
+    /* checking, continued */
+    bool guard; /* guard: a guard behind every object                     */
 };
 
 /* Fill with defaults; then HEARTH_OPTIONS if `environment`. EOPTION from a bad variable. */
