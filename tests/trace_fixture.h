@@ -99,6 +99,11 @@ static inline struct item *fixture_item_on(struct fixture *f, int node)
     return item;
 }
 
+static inline int nodes_of(const struct fixture *f)
+{
+    return f->heap->topology->nodes;
+}
+
 /* In front of *list, items whose links change the node every `same` items. */
 static inline void fixture_list_on(struct fixture *f, void **list, uint64_t count, int nodes,
                                    uint64_t same)
