@@ -71,12 +71,13 @@ static void hg_forget_object(hearth_heap *heap, uintptr_t object)
     __atomic_store_n(at, header, __ATOMIC_RELAXED);
 }
 
+/* Without a worker what the set lists is forgotten. */
 static void hg_scan_remembered(hearth_heap *heap, struct hg_worker *worker,
-                               struct hg_remembered *set, bool full)
+                               struct hg_remembered *set)
 {
     for (struct hg_remember_chunk *chunk = set->first; chunk != NULL; chunk = chunk->next)
         for (size_t i = 0; i < chunk->count; i++) {
-            if (full)
+            if (worker == NULL)
                 hg_forget_object(heap, chunk->object[i]);
             else
                 hg_trace_push(worker, chunk->object[i], HG_TAG_REMEMBERED);
@@ -84,11 +85,11 @@ static void hg_scan_remembered(hearth_heap *heap, struct hg_worker *worker,
     hg_remember_reset(set);
 }
 
-static void hg_scan_all_remembered(hearth_heap *heap, struct hg_worker *worker, bool full)
+static void hg_scan_all_remembered(hearth_heap *heap, struct hg_worker *worker)
 {
-    hg_scan_remembered(heap, worker, &heap->orphans, full);
+    hg_scan_remembered(heap, worker, &heap->orphans);
     for (struct hg_mutator *m = heap->mutators; m != NULL; m = m->next)
-        hg_scan_remembered(heap, worker, &m->remembered, full);
+        hg_scan_remembered(heap, worker, &m->remembered);
 }
 
 static void hg_scan_roots(hearth_heap *heap, struct hg_worker *worker)
@@ -102,7 +103,7 @@ static void hg_scan_roots(hearth_heap *heap, struct hg_worker *worker)
 
 void hg_forget_remembered(hearth_heap *heap)
 {
-    hg_scan_all_remembered(heap, NULL, true);
+    hg_scan_all_remembered(heap, NULL);
 }
 
 uint64_t hg_flush_mutators(hearth_heap *heap, uint64_t *allocated)
@@ -180,7 +181,7 @@ static void hg_collect_stopped(hearth_heap *heap, bool all_old, int node, hearth
     heap->marks.set_old = heap->options.generational;
     hg_marks_turn(&heap->marks, full, all_old || !heap->options.generational);
     struct hg_worker *worker = hg_trace_begin(heap->trace, full, node, hg_scan_roots);
-    hg_scan_all_remembered(heap, worker, full);
+    hg_scan_all_remembered(heap, full ? NULL : worker);
     hg_scan_roots(heap, worker);
     uint64_t traced = ht_os_now();
     hg_trace_run(heap->trace);
