@@ -248,7 +248,7 @@ START_TEST(external_bytes_are_above)
     int before = told.events;
     told.allocates = false;
     for (int i = 0; i < 32768 * 32; i++)
-        ck_assert_msg(hearth_new(f.m, f.item) != NULL, "%d", i);
+        EXPECT(hearth_new(f.m, f.item) != NULL);
     ck_assert_int_gt(told.events, before);
     ck_assert_int_eq(told.deepest, 1);
     close_told(&f, &told);
