@@ -5,6 +5,8 @@
  * allocated from unless memory is short. Locks: heap->lock, then each pool's, as in a collection. */
 #include "gc/freeze.h"
 
+#include "alloc/guard.h"
+
 #include <string.h>
 
 #include "alloc/large.h"
@@ -98,6 +100,10 @@ static void hg_freeze_block(hearth_heap *heap, struct ha_pool *pool, struct ha_b
     block->live = block->frozen = live;
     block->frontier = NULL;
     block->touched = 0;
+    if (heap->space.poison) /* as a sweep leaves it: runs that were made ready are free again */
+        ha_poison_block(block);
+    if (heap->space.hides)
+        ha_hide_block(block);
     if (live == 0) {
         ha_pool_free(pool, block, 1, ha_space_clock());
         ha_space_refund(&heap->space, 1);

@@ -215,7 +215,7 @@ START_TEST(nobody_leaves_while_it_stands)
     HARNESS_OK(hearth_root_provider_add(f.heap, watch, NULL));
     for (int i = 0; i < COMMUTERS; i++) {
         commuters[i] =
-            (struct commuter){.f = &f, .rounds = harness_scaled(400000), .inside = &inside};
+            (struct commuter){.f = &f, .rounds = harness_scaled(40000), .inside = &inside};
         EXPECT(pthread_create(&commuters[i].thread, NULL, commute, &commuters[i]) == 0);
     }
     for (int i = 0; i < COMMUTERS; i++)
