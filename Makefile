@@ -36,7 +36,7 @@ endif
 
 flags_release := -O2 -g -DNDEBUG
 flags_debug := -O1 -g -DHEARTH_DEBUG -fno-omit-frame-pointer
-flags_asan := $(flags_debug) -fsanitize=address -Wno-maybe-uninitialized
+flags_asan := $(flags_debug) -fsanitize=address,undefined -fno-sanitize-recover=undefined -Wno-maybe-uninitialized
 flags_tsan := $(flags_debug) -fsanitize=thread -Wno-maybe-uninitialized -Wno-error=tsan
 flags_ubsan := $(flags_debug) -fsanitize=undefined -fno-sanitize-recover=all \
                -Wno-maybe-uninitialized
@@ -197,13 +197,13 @@ $(RUNNER): $(TEST_OBJECTS) $(LIBRARY_OBJECTS)
 SUPPRESS := $(CURDIR)/tests/suppressions
 env_release :=
 env_debug := CK_TIMEOUT_MULTIPLIER=2
-env_asan := CK_TIMEOUT_MULTIPLIER=4 HARNESS_DIVIDE=2 \
+env_asan := CK_TIMEOUT_MULTIPLIER=4 HARNESS_DIVIDE=4 \
             ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:check_initialization_order=1
 env_ubsan := CK_TIMEOUT_MULTIPLIER=4 UBSAN_OPTIONS=print_stacktrace=1
-env_tsan := CK_TIMEOUT_MULTIPLIER=10 HARNESS_DIVIDE=8 \
+env_tsan := CK_TIMEOUT_MULTIPLIER=10 HARNESS_DIVIDE=16 \
             TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:die_after_fork=0:suppressions=$(SUPPRESS)/tsan
 env_coverage := CK_TIMEOUT_MULTIPLIER=4
-env_valgrind := CK_TIMEOUT_MULTIPLIER=20 HARNESS_DIVIDE=20
+env_valgrind := CK_TIMEOUT_MULTIPLIER=20 HARNESS_DIVIDE=60
 VALGRIND := valgrind -q --error-exitcode=99 --fair-sched=try --leak-check=full \
             --show-leak-kinds=definite --errors-for-leak-kinds=definite --num-callers=30 \
             --suppressions=$(SUPPRESS)/valgrind
@@ -218,7 +218,7 @@ LONG_SUITES := faults oracle mailbox trace_work trace_scarce crew pool
 readme_release := HEARTH_BUILD_DIR=build
 readme_debug := HEARTH_BUILD_DIR=build/debug
 
-check: check-headers check-symbols check-embed check-examples check-checkers $(RUNNER) ## run all tests
+check: check-headers check-symbols check-abi check-embed check-examples check-checkers $(RUNNER) ## run all tests
 	@env $(env_$(BUILD)) $(readme_$(BUILD)) $(RUNNER) $(SUITES) 2>&1 | tee $(OUT)/tests/check.log
 
 check-runner: $(RUNNER) ## run only the test suites (SUITES="a b" for some)
@@ -307,10 +307,10 @@ endif
 check-debug: ## run all tests in a debug build
 	@$(MAKE) BUILD=debug check
 
-check-asan: ## run the suites with AddressSanitizer and LeakSanitizer
+check-asan: ## run the suites with AddressSanitizer, LeakSanitizer and UndefinedBehaviorSanitizer
 	@$(MAKE) BUILD=asan check-side
 
-check-ubsan: ## run the suites with UndefinedBehaviorSanitizer
+check-ubsan: ## run the suites with UndefinedBehaviorSanitizer alone, which is quicker
 	@$(MAKE) BUILD=ubsan check-side
 
 check-tsan: ## run the suites with ThreadSanitizer

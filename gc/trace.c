@@ -369,7 +369,7 @@ HG_HOT void hg_chain(struct hg_worker *w, const bool parallel, const bool watch)
         uintptr_t entry = w->stack[w->top - 1];
         uintptr_t object = entry & ~(uintptr_t)HG_TAGS, promote = entry & HG_TAG_PROMOTE;
         int node = hg_node_of(w, object);
-        if ((entry & (HG_TAG_REMEMBERED | HG_TAG_SLICE)) || (awake >> node & 1))
+        if ((entry & HG_TAG_SPECIAL) || (awake >> node & 1))
             return;
         w->top--;
         uint64_t traced = w->traced;

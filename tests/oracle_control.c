@@ -2,10 +2,7 @@
  *
  * What the heap says about who refers to whom must be what the shadows say; freezing, thresholds and external
  * memory change when and what is collected, never what lives. Invariant: while anything is frozen the model is not
- * exact, as dead objects stay; at the end nothing is frozen and thresholds are the default. Programs freeze only if
- * FUZZ_FREEZE is in the environment: with it differences are known (poison=on, small heap-limit). One thread. */
-#include <stdlib.h>
-
+ * exact, as dead objects stay; at the end nothing is frozen and thresholds are the default. One thread. */
 #include "tests/oracle_after.h"
 
 enum { FOUND_MAX = 512 };
@@ -122,8 +119,7 @@ void oracle_control_step(struct oracle *oracle)
 
     switch (oracle_dice(oracle, 8)) {
     case 0:
-        if (getenv("FUZZ_FREEZE") != NULL)
-            freeze(oracle);
+        freeze(oracle);
         break;
     case 1:
         thresholds(oracle);
