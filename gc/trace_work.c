@@ -22,13 +22,6 @@ static int hg_mailbox(const struct hg_worker *w)
     return w->routed ? w->home : 0;
 }
 
-/* References waiting in an outgoing buffer. */
-static uint32_t hg_outgoing(const struct hg_worker *w, int node)
-{
-    const uintptr_t *at = w->out[node];
-    return at != NULL ? (uint32_t)(at - hg_batch_of(at)->entry) : 0;
-}
-
 /* Post what is in the buffer; the batch goes in any case. */
 static void hg_flush(struct hg_worker *w, int node)
 {
@@ -161,8 +154,7 @@ static bool hg_has_foreign(const struct hg_worker *w)
     return has;
 }
 
-/* Is it time to call helpers? For other nodes' objects earlier than for more hands. */
-static bool hg_helpers_due(const struct hg_worker *w)
+bool hg_helpers_due(const struct hg_worker *w)
 {
     uint64_t after = w->trace->heap->options.help_after;
     if (w->traced >= after)
@@ -216,8 +208,7 @@ bool hg_trace_tick(struct hg_worker *w, bool parallel)
     return false;
 }
 
-/* Count what was traced since `acting` last changed. */
-static void hg_settle(struct hg_worker *w)
+void hg_settle(struct hg_worker *w)
 {
     uint64_t traced = w->traced - w->last_traced;
     w->last_traced = w->traced;
@@ -277,63 +268,6 @@ static bool hg_take_home(struct hg_worker *w)
         return false;
     hg_act_for(w, hg_mailbox(w));
     hg_unpack(w, batch);
-    return true;
-}
-
-uint64_t hg_nodes_awake(const struct hg_worker *w)
-{
-    uint64_t awake = 0;
-    for (int n = 0; n < w->trace->mail.nodes; n++) {
-        const struct hg_queue *queue = w->trace->mail.queue[n];
-        uint32_t others = __atomic_load_n(&queue->workers, __ATOMIC_RELAXED) - (n == w->home);
-        if (others > __atomic_load_n(&queue->sleepers, __ATOMIC_RELAXED))
-            awake |= (uint64_t)1 << n;
-    }
-    return awake;
-}
-
-/* What a chain left: the home node's references stay, else those of the newest one's node if its workers
- * sleep; the others are sent. (Without memory for that they go on the stack, below those not yet looked at.) */
-static void hg_sort_out(struct hg_worker *w)
-{
-    size_t count = w->top;
-    int newest = count != 0 ? hg_node_of(w, w->stack[count - 1]) : w->home;
-    int keep = hg_nodes_awake(w) >> newest & 1 ? w->home : newest;
-    for (size_t i = 0; i < count; i++)
-        if (hg_node_of(w, w->stack[i]) == w->home)
-            keep = w->home;
-    hg_act_for(w, keep);
-    w->top = 0;
-    for (size_t i = 0; i < count; i++) {
-        uintptr_t entry = w->stack[i];
-        if (hg_node_of(w, entry) == keep)
-            w->stack[w->top++] = entry;
-        else
-            hg_send(w, entry);
-    }
-}
-
-/* All that is outgoing is a few references to nodes whose workers all sleep or never came: to go after them
- * costs less than to send them, wake somebody and sleep. (A list that changes nodes at every link would
- * else wake a thread for each.) */
-static bool hg_follow(struct hg_worker *w)
-{
-    uint32_t all = 0;
-    uint64_t to = 0;
-    for (int n = 0; w->routed && n < w->trace->mail.nodes && all <= HG_FOLLOW; n++) {
-        uint32_t count = hg_outgoing(w, n);
-        all += count;
-        to |= (uint64_t)(count != 0) << n;
-    }
-    if (all == 0 || all > HG_FOLLOW || (to & hg_nodes_awake(w)) != 0 ||
-        (!w->parallel && hg_mail_pending(&w->trace->mail) != 0 && hg_helpers_due(w)))
-        return false;
-    for (int n = 0; n < w->trace->mail.nodes; n++)
-        while (hg_outgoing(w, n) != 0)
-            w->stack[w->top++] = *--w->out[n];
-    hg_settle(w);
-    hg_trace_chain(w);
-    hg_sort_out(w);
     return true;
 }
 

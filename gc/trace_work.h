@@ -1,5 +1,5 @@
-/* gc/trace_work.h - what the marking loop (trace.c) and the work distribution (trace_work.c) ask of
- * each other. Internal to tracing. */
+/* gc/trace_work.h - what the marking loop (trace.c), the work distribution (trace_work.c) and chains
+ * (chain.c) ask of each other. Internal to tracing. */
 #ifndef HEARTH_GC_TRACE_WORK_H
 #define HEARTH_GC_TRACE_WORK_H
 
@@ -12,10 +12,24 @@ static inline int hg_node_of(const struct hg_worker *worker, uintptr_t entry)
 {
     return (int)((entry - worker->all_base) >> worker->shift);
 }
+/* References waiting in an outgoing buffer. */
+static inline uint32_t hg_outgoing(const struct hg_worker *worker, int node)
+{
+    const uintptr_t *at = worker->out[node];
+    return at != NULL ? (uint32_t)(at - hg_batch_of(at)->entry) : 0;
+}
+/* All that is outgoing is a few references to nodes whose workers all sleep or never came: to go after them
+ * costs less than to send them, wake somebody and sleep. (A list that changes nodes at every link would
+ * else wake a thread for each.) */
+bool hg_follow(struct hg_worker *worker);
 /* A bit for each node of which a worker, other than this one, is at work. */
 uint64_t hg_nodes_awake(const struct hg_worker *worker);
 /* From now on trace objects of this node, and send references to others. */
 void hg_act_for(struct hg_worker *worker, int node);
+/* Is it time to call helpers? For other nodes' objects earlier than for more hands. */
+bool hg_helpers_due(const struct hg_worker *worker);
+/* Count what was traced since `acting` last changed. */
+void hg_settle(struct hg_worker *worker);
 /* The stack is full: move its older half to shared batches; without memory for them, drop references. */
 void hg_spill(struct hg_worker *worker);
 /* The same for the stack of roots, which must not be dropped: without memory, trace them. */
