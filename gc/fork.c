@@ -67,13 +67,14 @@ static void hg_fork_stop_all(void)
 }
 
 /* The small locks of a heap, in the order they are taken. */
-enum { HG_SMALL_LOCKS = 8 };
+enum { HG_SMALL_LOCKS = 9 };
 
 static pthread_mutex_t *hg_small_lock(hearth_heap *heap, int i)
 {
     pthread_mutex_t *const locks[HG_SMALL_LOCKS] = {
-        &heap->roots.lock, &heap->cells.lock,   &heap->pins.lock,     &heap->types.lock,
-        &heap->stats.lock, &heap->pending.lock, &heap->pressure.lock, &heap->crew->lock,
+        &heap->roots.lock, &heap->cells.lock,    &heap->pins.lock,
+        &heap->types.lock, &heap->stats.lock,    &heap->pending.lock,
+        &heap->leaks.lock, &heap->pressure.lock, &heap->crew->lock,
     };
     return locks[i];
 }
