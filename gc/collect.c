@@ -203,7 +203,7 @@ static void hg_collect_stopped(hearth_heap *heap, bool all_old, int node, hearth
     c->heap_bytes = ha_space_used_bytes(&heap->space);
 }
 
-static uint32_t hg_generation(hearth_gc_kind kind, bool all_old)
+static uint32_t hg_kind_generation(hearth_gc_kind kind, bool all_old)
 {
     return kind == HEARTH_GC_FULL ? 2 : all_old;
 }
@@ -232,7 +232,7 @@ static bool hg_collect_once(struct hg_mutator *self, hearth_gc_kind kind, bool a
     hg_world_stop(heap, self);
     if (__atomic_load_n(&heap->pacing.lost, __ATOMIC_RELAXED) != 0) /* none is lost from now on */
         c.kind = HEARTH_GC_FULL;
-    c.generation = hg_generation(c.kind, all_old);
+    c.generation = hg_kind_generation(c.kind, all_old);
     hg_mutator_note_stack(self);
     c.stop_ns = ht_os_now() - begin;
     ha_space_hold(&heap->space);
@@ -281,7 +281,7 @@ bool hg_collect(struct hg_mutator *self, hearth_gc_kind kind, bool all_old, hear
     hearth_heap *heap = self->public.heap;
     bool full = kind == HEARTH_GC_FULL || !heap->options.generational ||
                 __atomic_load_n(&heap->pacing.lost, __ATOMIC_RELAXED) != 0;
-    info.generation = (int)hg_generation(full ? HEARTH_GC_FULL : kind, all_old);
+    info.generation = (int)hg_kind_generation(full ? HEARTH_GC_FULL : kind, all_old);
     hg_callbacks_run(self, HEARTH_GC_START, &info);
     hg_collect_once(self, kind, all_old, reason, true, &info);
     uint64_t unreachable = self->unreachable; /* callbacks may collect */
