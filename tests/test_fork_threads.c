@@ -94,7 +94,7 @@ static void wait_for(struct crowd *crowd, pid_t child)
 START_TEST(while_threads_allocate)
 {
     struct crowd crowd;
-    uint64_t forks = harness_scaled(4);
+    uint64_t forks = harness_scaled(2);
 
     begin_crowd(&crowd, variants[_i]);
     for (uint64_t i = 0; i < forks; i++) {
@@ -119,7 +119,7 @@ static void look(void *data)
 START_TEST(again_and_again)
 {
     struct crowd crowd;
-    uint64_t forks = harness_scaled(20);
+    uint64_t forks = harness_scaled(8);
 
     begin_crowd(&crowd, variants[_i]);
     for (uint64_t i = 0; i < forks; i++)
@@ -201,7 +201,7 @@ START_TEST(while_heaps_come_and_go)
     begin_crowd(&crowd, variants[_i]);
     for (int i = 0; i < 2; i++)
         EXPECT(pthread_create(&maker[i], NULL, maker_thread, &crowd) == 0);
-    for (uint64_t i = 0; i < harness_scaled(5); i++)
+    for (uint64_t i = 0; i < harness_scaled(3); i++)
         wait_for(&crowd, start_child(i % 4 == 0 ? live : look, &crowd.s));
     EXPECT(hearth_native_begin(crowd.s.f.mutator) == HEARTH_OK);
     __atomic_store_n(&crowd.stop, true, __ATOMIC_RELAXED);
@@ -216,12 +216,13 @@ HARNESS_SUITE(fork_threads)
 {
     Suite *suite = suite_create("fork_threads");
     TCase *tests = tcase_create("fork_threads");
+    int some = FIXTURE_SANITIZED ? 2 : VARIANTS; /* a fork takes seconds with shadow memory */
 
     tcase_set_timeout(tests, 120);
-    tcase_add_loop_test(tests, while_threads_allocate, 0, VARIANTS);
-    tcase_add_loop_test(tests, again_and_again, 0, VARIANTS);
-    tcase_add_loop_test(tests, by_several_threads, 1, 3);
-    tcase_add_loop_test(tests, while_heaps_come_and_go, 1, 3);
+    tcase_add_loop_test(tests, while_threads_allocate, 0, some);
+    tcase_add_loop_test(tests, again_and_again, 0, some);
+    tcase_add_loop_test(tests, by_several_threads, 1, some < 3 ? 2 : 3);
+    tcase_add_loop_test(tests, while_heaps_come_and_go, 1, some < 3 ? 2 : 3);
     suite_add_tcase(suite, tests);
     return suite;
 }
