@@ -268,14 +268,14 @@ START_TEST(every_node_but_the_opener_s_has_a_helper)
             hg_crew_open(crew, phase_fn, &phase);
             hg_crew_call(crew, HG_CREW_MAX);
             wait_for(&phase.inside, workers - 1);
+            __atomic_store_n(&phase.hold, false, __ATOMIC_SEQ_CST);
+            ck_assert_int_eq(hg_crew_close(crew), workers - 1);
             for (int i = 1; i < HG_CREW_MAX; i++) {
                 here[hg_crew_node(crew, i)] += phase.entered[i];
                 ck_assert(phase.entered[i] == 0 || hg_crew_comes(crew, i));
             }
             for (int n = 0; n < NODES; n++)
                 ck_assert_int_eq(here[n], workers / NODES);
-            __atomic_store_n(&phase.hold, false, __ATOMIC_SEQ_CST);
-            ck_assert_int_eq(hg_crew_close(crew), workers - 1);
             ck_assert_int_le(crew->started, workers);
         }
         hg_crew_destroy(crew);

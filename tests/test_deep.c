@@ -7,7 +7,12 @@
 
 #include "tests/mutator_fixture.h"
 
+/* ThreadSanitizer's threads need more for themselves. */
+#ifdef __SANITIZE_THREAD__
+enum { SMALL_STACK = 1 << 20 };
+#else
 enum { SMALL_STACK = 128 << 10 };
+#endif
 
 /* A link, in a cell of 32 bytes. */
 struct link {
