@@ -25,4 +25,4 @@ $(OUT)/bench/gcbench-counted-%: bench/gcbench.c bench/numa/systems/counted-%.h b
 	    $(libs_$*) $(if $(filter hearth,$*),$(ARCHIVE) $(DEPS_LIBS)) -lm
 
 bench-numa: guest-kernel $(NUMA_PLUGIN) $(NUMA_BENCHES) | deps-picture ## measure locality in NUMA guests
-	@MACHINES='$(BENCH_MACHINES)' WORKLOADS='$(WORKLOADS)' MODES='$(MODES)' bench/numa/measure.sh $(OUT) $(GUEST) --time $(NUMA_LIMIT)
+	@MACHINES='$(BENCH_MACHINES)' WORKLOADS='$(NUMA_WORKLOADS)' MODES='$(NUMA_MODES)' bench/numa/measure.sh $(OUT) $(GUEST) --time $(NUMA_LIMIT)
