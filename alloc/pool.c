@@ -315,5 +315,6 @@ void ha_pool_add_young(struct ha_pool *pool, struct ha_block *block)
         block->young = 1;
         block->young_next = pool->young;
         pool->young = block;
+        pool->young_blocks++;
     }
 }

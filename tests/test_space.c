@@ -106,6 +106,7 @@ static struct ha_block *put_partial(struct ha_space *space, int node, unsigned r
     EXPECT(block != NULL && ha_space_charge(space, 1));
     EXPECT(pool->young == block);
     pool->young = block->young_next;
+    pool->young_blocks--;
     block->young = 0;
     block->live = (uint16_t)(block->cells - block->cells * percent / 100);
     for (unsigned i = 0; i < block->live; i++)
