@@ -3,7 +3,8 @@
  * A heap has one pool per node. A block belongs to the pool of the node its address lies in, whoever
  * allocates from it. Lock: pool->lock guards lists, chunks and the states of blocks in them; the
  * collector, with the world stopped, holds no lock but pool->ageing, which keeps the keeper out.
- * Lock order: ageing < lock < the window set's lock. The pool struct itself lies on its node. */
+ * Lock order: ageing < lock < the window set's lock. The pool struct itself lies on its node, or the
+ * nearest that had room. */
 #ifndef HEARTH_ALLOC_POOL_H
 #define HEARTH_ALLOC_POOL_H
 

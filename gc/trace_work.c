@@ -297,13 +297,13 @@ static struct hg_worker *hg_worker_get(struct hg_trace *trace, struct hg_worker 
     struct hg_worker *w = *at;
     struct ha_windows *windows = trace->heap->space.windows;
     if (w == NULL) {
-        w = ha_meta_take(windows, home, sizeof *w);
+        w = ha_meta_near(windows, home, sizeof *w);
         if (w == NULL)
             return NULL;
         memset(w, 0, sizeof *w);
-        w->stack = ha_meta_take(windows, home, HG_STACK * sizeof *w->stack);
+        w->stack = ha_meta_near(windows, home, HG_STACK * sizeof *w->stack);
         if (w->stack == NULL) {
-            ha_meta_give(windows, home, w, sizeof *w);
+            ha_meta_back(windows, w, sizeof *w);
             return NULL;
         }
         w->trace = trace;
@@ -406,9 +406,8 @@ static void hg_worker_free(struct ha_windows *windows, struct hg_worker *w)
 {
     if (w == NULL)
         return;
-    int node = ha_node_of(windows, (uintptr_t)w);
-    ha_meta_give(windows, node, w->stack, HG_STACK * sizeof *w->stack);
-    ha_meta_give(windows, node, w, sizeof *w);
+    ha_meta_back(windows, w->stack, HG_STACK * sizeof *w->stack);
+    ha_meta_back(windows, w, sizeof *w);
 }
 
 void hg_trace_destroy(struct hg_trace *trace)
