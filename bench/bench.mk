@@ -56,6 +56,7 @@ bench: all bench-programs ## measure every workload on every system against the 
 bench-quick: all bench-programs ## the same, smaller and fewer runs
 	@BENCH_PROGRAMS=$(OUT)/bench EXTRA='$(EXTRA_NAMES)' bench/compare.sh --quick $(ARGS)
 
+include bench/peers/peers.mk
 include bench/numa/bench-numa.mk
 include bench/inspect/inspect.mk
 include bench/afterlife/afterlife.mk
