@@ -108,7 +108,7 @@ help: ## list the targets
 NEEDED := header:stdlib.h=libc6-dev cmd:pkg-config=pkg-config pkg:numa=libnuma-dev \
           pkg:hwloc=libhwloc-dev header:mimalloc.h=libmimalloc-dev pkg:check=check \
           pkg:bdw-gc=libgc-dev cmd:numactl=numactl cmd:hwloc-info=hwloc cmd:g++=g++ \
-          header:valgrind/memcheck.h=valgrind
+          header:valgrind/memcheck.h=valgrind header:sys/sdt.h=systemtap-sdt-dev
 NEEDED_VALGRIND := cmd:valgrind=valgrind
 
 define need

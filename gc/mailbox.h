@@ -31,8 +31,8 @@ enum {
 struct hg_batch {
     struct hg_batch *next;
     uint32_t count;
-    int32_t node; /* whose queue it belongs to                  */
-    uint64_t unused;
+    int32_t node;    /* whose queue it belongs to                 */
+    uint64_t number; /* for observers                             */
     uintptr_t entry[HG_BATCH];
 };
 

@@ -218,6 +218,7 @@ hearth_status hearth_attach(hearth_heap *heap, const hearth_attach_options *opti
     heap->mutators = m;
     __atomic_store_n(&heap->mutator_count, heap->mutator_count + 1, __ATOMIC_RELAXED);
     hg_pacing_scale(heap);
+    hg_observe_mutator_attached(heap, m);
     pthread_mutex_unlock(&heap->lock);
     m->thread_next = hg_mine;
     hg_mine = m;
@@ -300,6 +301,7 @@ static void hg_release(struct hg_mutator *m)
     pthread_mutex_lock(&heap->lock);
     if (heap->stop)
         hg_park(heap, m);
+    hg_observe_mutator_detached(heap, m);
     hg_unlist(heap, m);
     pthread_mutex_unlock(&heap->lock);
     struct hg_mutator **link = &hg_mine;

@@ -160,15 +160,14 @@ static void hg_sweep_help(void *data, int number)
     hearth_heap *heap = sweep->heap;
     int home = number == 0 ? sweep->node : hg_crew_node(heap->crew, number);
     const uint8_t *order = heap->topology->node[home].order;
-    if (number != 0)
-        hg_observe_worker_begin(heap, number, home);
+    int phase = number != 0 ? hg_observe_helper_begin(heap, number, home) : HG_PHASE_NONE;
     hg_sweep_pool(sweep, home);
     if (number == 0)
         hg_sweep_wait(sweep);
     for (int i = 1; i < heap->space.nodes; i++)
         hg_sweep_pool(sweep, order[i]);
     if (number != 0)
-        hg_observe_worker_end(heap, number, home);
+        hg_observe_helper_end(heap, number, home, phase);
 }
 
 /* Is more to be swept than one thread should? Of other nodes, whatever takes longer than calling. */
