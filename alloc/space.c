@@ -148,12 +148,24 @@ static struct ha_block *ha_take_foreign(struct ha_space *space, int node, unsign
     return NULL;
 }
 
+/* How full a block may be that is used again before a free one is taken. Free blocks are faster, but what becomes old
+ * in them stays: the last ones are for the size classes that have no others. */
+static unsigned ha_thrift(const struct ha_space *space)
+{
+    size_t used = __atomic_load_n(&space->used, __ATOMIC_RELAXED);
+    size_t budget = __atomic_load_n(&space->budget, __ATOMIC_RELAXED);
+    size_t reserve = __atomic_load_n(&space->reserve, __ATOMIC_RELAXED);
+    if (used + reserve <= budget)
+        return HA_BUCKET_HALF;
+    return used + reserve / 4 <= budget ? HA_BUCKET_QUARTER : HA_BUCKET_TENTH;
+}
+
 struct ha_block *ha_space_take(struct ha_space *space, int node, unsigned run,
                                enum ha_effort effort, enum ha_refusal *why)
 {
     struct ha_pool *pool = space->pool[node];
     *why = HA_GRANTED;
-    struct ha_block *block = ha_pool_reuse(pool, run, HA_BUCKET_HALF, HA_BUCKET_HALF);
+    struct ha_block *block = ha_pool_reuse(pool, run, HA_BUCKET_HALF, ha_thrift(space));
     if (block != NULL)
         return block;
     bool charged = ha_space_charge(space, 1), barren = charged && ha_is_barren(pool);

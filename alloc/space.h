@@ -36,6 +36,7 @@ struct ha_space {
     size_t peak;             /* most of that (atomic)                                */
     size_t nursery_used;     /* bytes handed to mutators since the last collection   */
     size_t nursery;          /* bytes after which a minor collection is due          */
+    size_t reserve;          /* free blocks that are not taken lightly (atomic)      */
     uint64_t spilled;        /* blocks that came from another node than wished       */
     struct ha_damage damage; /* free memory that was written to                  */
     struct ha_pool *pool[HT_MAX_NODES];

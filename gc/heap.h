@@ -36,6 +36,8 @@ struct hg_pacing {
     bool full_next;            /* the next collection should be full                         */
     bool enabled;              /* automatic collection (atomic)                              */
     size_t live_blocks;        /* used after the last full collection                        */
+    size_t free_blocks;        /* of the budget, after it                                    */
+    uint64_t promoted;         /* bytes that survived minor collections since then            */
     uint64_t lost;             /* remembered sets are incomplete: full next (atomic)         */
     size_t soft_limit;         /* bytes, 0: none (atomic)                                    */
     uint64_t begin_ns;         /* when the running collection stopped the world              */

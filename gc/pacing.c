@@ -45,6 +45,7 @@ static void hg_nursery_set(hearth_heap *heap)
     bool unbounded = !heap->options.generational || heap->pacing.whole || hg_threshold_on(heap);
     size_t nursery = unbounded ? HG_NURSERY_UNBOUNDED : heap->pacing.nursery;
     __atomic_store_n(&heap->space.nursery, nursery, __ATOMIC_RELAXED);
+    __atomic_store_n(&heap->space.reserve, hg_blocks(heap->pacing.nursery), __ATOMIC_RELAXED);
 }
 
 /* A synthetic machine's memory does not exist. */
@@ -169,6 +170,7 @@ static void hg_budget_after_full(hearth_heap *heap)
     size_t soft = __atomic_load_n(&heap->pacing.soft_limit, __ATOMIC_RELAXED);
     heap->pacing.live_blocks = used;
     hg_budget_set(heap, used, external);
+    heap->pacing.free_blocks = heap->space.budget - used;
     hg_pressure_after(&heap->pressure, soft != 0 && (used << HA_BLOCK_SHIFT) + external > soft);
 }
 
@@ -221,6 +223,27 @@ static void hg_whole_adapt(hearth_heap *heap, bool full, uint64_t live, uint64_t
     }
 }
 
+/* Should the collection after this minor one be full? `vacant`: bytes in whole blocks below the budget, which is what
+ * the young need; `partial`: in the holes of blocks, which old objects of the same size class fill. */
+static bool hg_full_pays(const hearth_heap *heap, const hearth_collection *collection,
+                         uint64_t allocated, uint64_t survived, size_t vacant, size_t partial)
+{
+    const struct hg_pacing *pacing = &heap->pacing;
+    size_t nursery = pacing->nursery;
+    /* Little room is left. */
+    if (vacant + partial / 2 < nursery / 2)
+        return true;
+    /* The holes are filled. What becomes old would take the whole blocks now, and never give them back, as no block of
+     * many old objects empties: then the young would have to do with less and less. */
+    if (vacant < nursery && partial < 2 * survived && pacing->promoted > pacing->live_bytes / 4)
+        return true;
+    /* What is left is of no use to the size class that was wanted. But where even the last full collection left few
+     * whole blocks, minor ones that do nearly as well are cheaper. */
+    if (collection->reason != HEARTH_REASON_BUDGET || allocated >= nursery / 2)
+        return false;
+    return allocated < HG_NURSERY_MIN || vacant >> HA_BLOCK_SHIFT < pacing->free_blocks / 2;
+}
+
 void hg_pacing_after(hearth_heap *heap, const hearth_collection *collection, uint64_t allocated,
                      uint64_t survived)
 {
@@ -233,6 +256,7 @@ void hg_pacing_after(hearth_heap *heap, const hearth_collection *collection, uin
         hg_budget_set(heap, heap->pacing.live_blocks, heap->external.base);
         heap->external.charged = 0; /* the next hearth_external_add takes it off again */
     }
+    heap->pacing.promoted = full ? 0 : heap->pacing.promoted + survived;
     if (full) {
         heap->pacing.full_next = false;
         heap->pacing.lost = 0;
@@ -247,9 +271,7 @@ void hg_pacing_after(hearth_heap *heap, const hearth_collection *collection, uin
         heap->pacing.whole = false; /* what is collected is the embedder's choice */
     else if (heap->options.nursery_adaptive)
         hg_whole_adapt(heap, full, collection->live_bytes, survived);
-    /* Little room is left, or what is left is of no use to the size class that was wanted. */
-    bool vain = collection->reason == HEARTH_REASON_BUDGET && allocated < heap->pacing.nursery / 2;
-    if (!full && (vain || vacant + partial / 2 < heap->pacing.nursery / 2))
+    if (!full && hg_full_pays(heap, collection, allocated, survived, vacant, partial))
         heap->pacing.full_next = true;
     if (heap->pacing.whole)
         heap->pacing.lost++; /* the next one is full: mutators need remember nothing until then */

@@ -409,26 +409,39 @@ void hg_worker_visitor(struct hg_worker *worker)
     worker->visitor.slot = hg_visit_slot;
 }
 
-/* The slots of dirty cards; a type that is traced by callback is visited whole. */
-static void hg_trace_cards(struct hg_worker *w, uintptr_t object, uint64_t header)
+/* The slots of one dirty card. */
+static void hg_trace_card(struct hg_worker *w, uintptr_t object, uintptr_t end,
+                          const struct hg_type *type, uintptr_t at)
 {
     const bool routed = w->routed;
     const uintptr_t promote = HG_TAG_PROMOTE;
-    const struct hg_type *type = &w->types[hg_header_type(header)];
-    size_t size = hg_object_size(object, header, type), at = object;
-    bool callback = type->tier >= HG_TIER_CALLBACK;
     bool array = type->fixed == 0 && type->element == sizeof(void *) && type->element_bitmap == 1;
+    for (int i = 0; i < 2; i++, at += sizeof(void *))
+        if (at + sizeof(void *) <= end && (array || hg_is_slot(type, at - object)))
+            HG_PUSH_SLOT((void **)at);
+}
+
+/* The slots of dirty cards, fetched some cards ahead: in a big table they are far apart. A type that is traced by
+ * callback is visited whole. */
+static void hg_trace_cards(struct hg_worker *w, uintptr_t object, uint64_t header)
+{
+    enum { AHEAD = 16 };
+    const struct hg_type *type = &w->types[hg_header_type(header)];
+    size_t size = hg_object_size(object, header, type), found = 0;
+    bool callback = type->tier >= HG_TIER_CALLBACK;
+    uintptr_t ahead[AHEAD], at;
     struct hg_card_walk walk;
     hg_cards_begin(&walk, object, size);
-    bool dirty = false;
     while ((at = hg_cards_next(&walk)) != 0) {
-        dirty = true;
-        for (int i = 0; i < 2 && !callback; i++, at += sizeof(void *))
-            if (at + sizeof(void *) <= object + size && (array || hg_is_slot(type, at - object)))
-                HG_PUSH_SLOT((void **)at);
+        __builtin_prefetch((void *)at, 0, 3);
+        if (found >= AHEAD && !callback)
+            hg_trace_card(w, object, object + size, type, ahead[found % AHEAD]);
+        ahead[found++ % AHEAD] = at;
     }
-    if (dirty && callback)
-        hg_trace_callback(w, object, header, type, promote);
+    for (size_t i = found < AHEAD ? 0 : found - AHEAD; i < found && !callback; i++)
+        hg_trace_card(w, object, object + size, type, ahead[i % AHEAD]);
+    if (found != 0 && callback)
+        hg_trace_callback(w, object, header, type, HG_TAG_PROMOTE);
 }
 
 /* Slots of an old object of the remembered set, or those of its dirty cards. */
