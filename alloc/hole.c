@@ -40,7 +40,8 @@ static bool ha_next_hole(const struct ha_block *block, const uint64_t *starts, u
     return true;
 }
 
-/* Small runs by 16-byte stores: a variable-size memset of a few cells costs more than the cells. */
+/* Small runs by 16-byte stores: a variable-size memset of a few cells costs more than the cells, and so does the string
+ * instruction that the compiler would make of the loop. */
 static inline void ha_zero(char *from, size_t bytes)
 {
     if (bytes > 512) {
@@ -48,8 +49,10 @@ static inline void ha_zero(char *from, size_t bytes)
         return;
     }
     const __m128i zero = _mm_setzero_si128();
-    for (size_t i = 0; i < bytes; i += 16)
+    for (size_t i = 0; i < bytes; i += 16) {
         _mm_storeu_si128((__m128i *)(void *)(from + i), zero);
+        __asm__ volatile("" ::: "memory");
+    }
 }
 
 /* The block is the collector's again. What was allocated in it is counted here, once a block: runs can
@@ -125,7 +128,7 @@ size_t ha_run_next(struct ha_allocator *allocator, unsigned k)
         ha_zero(from, bytes);
     hole->bytes += (uint32_t)bytes;
     allocator->bytes += bytes;
-    allocator->objects += bytes == block->cell ? 1 : bytes / block->cell;
+    allocator->objects += ((uint64_t)bytes * block->reciprocal) >> 32; /* cells */
     return bytes;
 }
 

@@ -364,6 +364,53 @@ static const struct hg_type *hg_allocatable(hearth_mutator *mutator, hearth_type
     return row;
 }
 
+/* The next hole of the held block, when nothing else is to be done at this safepoint: what programs do most whose
+ * heap is full of holes. NULL: the slow path proper, which looks at everything. */
+static inline void *hg_cell_next(hearth_mutator *mutator, unsigned k, size_t cell, uint64_t header)
+{
+    struct hg_mutator *m = hg_mutator_of(mutator);
+    hearth_heap *heap = mutator->heap;
+    if (m->allowance < HA_RUN_BYTES || __atomic_load_n(&mutator->poll, __ATOMIC_RELAXED) != 0 ||
+        m->stress != 0 || heap->space.checked || heap->space.guarded || hg_threshold_on(heap) ||
+        m->allocator.portion != 0 || hg_is_native(m) ||
+        __atomic_load_n(&heap->pending.count, __ATOMIC_RELAXED) != 0 ||
+        __atomic_load_n(&heap->collecting, __ATOMIC_RELAXED))
+        return NULL;
+    size_t bytes = ha_run_next(&m->allocator, k);
+    if (bytes == 0)
+        return NULL;
+    m->allowance -= (int64_t)bytes;
+    char *at = mutator->run[k].cursor;
+    mutator->run[k].cursor = at + cell;
+    *(uint64_t *)(void *)at = header;
+    return at + HEARTH_HEADER;
+}
+
+void *hearth_alloc_next(hearth_mutator *mutator, hearth_type type, size_t size)
+{
+    unsigned size_class = size <= HA_SMALL_MAX ? ha_class_of(size) : 0;
+    size_t cell = ha_class_cell(size_class);
+    if (mutator == NULL || type >> 16 != cell / HEARTH_GRANULE)
+        return hearth_alloc_slow(mutator, type, size); /* which says what is wrong */
+    void *object =
+        hg_cell_next(mutator, size_class * 2 + (type & 1), cell, hearth_header_make(type, 0));
+    return object != NULL ? object : hearth_alloc_slow(mutator, type, size);
+}
+
+void *hearth_array_next(hearth_mutator *mutator, hearth_type type, size_t count)
+{
+    uint32_t index = (type & 0xffffu) >> 1;
+    if (mutator == NULL || type > 0xffffu || index >= mutator->shape_count || count > 0xffffu)
+        return hearth_new_array(mutator, type, count);
+    hearth_shape shape = mutator->shapes[index];
+    if ((size_t)shape.fixed + (size_t)shape.element * count > 256 - HEARTH_HEADER)
+        return hearth_new_array(mutator, type, count);
+    unsigned size_class = ha_class_of((size_t)shape.fixed + (size_t)shape.element * count);
+    void *object = hg_cell_next(mutator, size_class * 2 + (type & 1), ha_class_cell(size_class),
+                                hearth_header_make(type, (uint32_t)count));
+    return object != NULL ? object : hearth_new_array(mutator, type, count);
+}
+
 void *hearth_alloc_slow(hearth_mutator *mutator, hearth_type type, size_t size)
 {
     const struct hg_type *row = hg_allocatable(mutator, type, "hearth_alloc");

@@ -27,11 +27,6 @@ static uint64_t hg_exit_key;                /* the key plus one, 0: none yet (at
 
 static void hg_release(struct hg_mutator *m);
 
-static bool hg_is_native(const struct hg_mutator *m)
-{
-    return __atomic_load_n(&m->state, __ATOMIC_RELAXED) == HG_NATIVE;
-}
-
 void hg_lend_others(const struct hg_mutator *self)
 {
     hg_lend(hg_mine, self);

@@ -70,6 +70,12 @@ static inline struct hg_mutator *hg_mutator_of(hearth_mutator *mutator)
     return (struct hg_mutator *)mutator;
 }
 
+/* Is its thread inside a native section? */
+static inline bool hg_is_native(const struct hg_mutator *m)
+{
+    return __atomic_load_n(&m->state, __ATOMIC_RELAXED) == HG_NATIVE;
+}
+
 /* OK, or why the calling thread may not use this mutator (`call` names the function). */
 hearth_status hg_mutator_own(hearth_mutator *mutator, const char *call);
 /* The same, and it may touch the heap now: it is in no native section and in no callback of the

@@ -159,6 +159,8 @@ START_TEST(null_mutator)
     HARNESS_NULL(hearth_new_sized(NULL, v.f.refs, 1), HEARTH_EINVAL);
     HARNESS_NULL(hearth_new_on(NULL, v.f.refs, 1, 0), HEARTH_EINVAL);
     HARNESS_NULL(hearth_alloc_slow(NULL, v.f.node, 32), HEARTH_EINVAL);
+    HARNESS_NULL(hearth_alloc_next(NULL, v.f.node, 32), HEARTH_EINVAL);
+    HARNESS_NULL(hearth_array_next(NULL, v.f.refs, 2), HEARTH_EINVAL);
     HARNESS_NULL(hearth_alloc(NULL, v.f.node, 32), HEARTH_EINVAL);
     HARNESS_NULL(hearth_alloc_array(NULL, v.f.refs, 3), HEARTH_EINVAL);
     HARNESS_STATUS(hearth_store(NULL, object, object, NULL), HEARTH_EINVAL);

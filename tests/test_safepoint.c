@@ -348,6 +348,8 @@ START_TEST(refused_in_a_section)
     HARNESS_NULL(hearth_new_array(f.mutator, f.refs, 2), HEARTH_ESTATE);
     HARNESS_NULL(hearth_new_on(f.mutator, f.refs, 2, 0), HEARTH_ESTATE);
     HARNESS_NULL(hearth_alloc_slow(f.mutator, f.node, sizeof(struct fixture_node)), HEARTH_ESTATE);
+    HARNESS_NULL(hearth_alloc_next(f.mutator, f.node, sizeof(struct fixture_node)), HEARTH_ESTATE);
+    HARNESS_NULL(hearth_array_next(f.mutator, f.refs, 2), HEARTH_ESTATE);
     HARNESS_STATUS(hearth_store_checked(f.mutator, object, object, NULL), HEARTH_ESTATE);
     HARNESS_STATUS(hearth_store_range(f.mutator, object, object, NULL, 0), HEARTH_ESTATE);
     HARNESS_STATUS(hearth_barrier_range(f.mutator, object, object, 1), HEARTH_ESTATE);

@@ -30,6 +30,11 @@ HEARTH_API HEARTH_NODISCARD void *hearth_new_on(hearth_mutator *mutator, hearth_
 /* The slow path of the inline allocators; checks everything they left unchecked. */
 HEARTH_API void *hearth_alloc_slow(hearth_mutator *mutator, hearth_type type, size_t size);
 
+/* The inline allocators' next step where a run is used up: the next hole of the block, if there is nothing else to
+ * be done at this safepoint; else hearth_alloc_slow, or hearth_new_array. */
+HEARTH_API void *hearth_alloc_next(hearth_mutator *mutator, hearth_type type, size_t size);
+HEARTH_API void *hearth_array_next(hearth_mutator *mutator, hearth_type type, size_t count);
+
 /* Allocate a fixed-size object; `size` is its type's size, best a compile-time constant. A size that
  * needs another cell than the type's, or no mutator, takes the checked slow path and fails there with a
  * status. That is all that is looked at here: with HEARTH_CHECKED defined before including hearth.h,
@@ -54,7 +59,7 @@ HEARTH_INLINE HEARTH_NODISCARD void *hearth_alloc(hearth_mutator *mutator, heart
     hearth_run *run = &mutator->run[size_class * 2 + (type & 1u)];
     char *at = run->cursor;
     if (HEARTH_UNLIKELY((size_t)(run->limit - at) < cell))
-        return hearth_alloc_slow(mutator, type, size);
+        return hearth_alloc_next(mutator, type, size);
     run->cursor = at + cell;
     *(uint64_t *)at = hearth_header_make(type, 0);
     return at + HEARTH_HEADER;
@@ -80,6 +85,7 @@ HEARTH_INLINE HEARTH_NODISCARD void *hearth_alloc_array(hearth_mutator *mutator,
                 *(uint64_t *)at = hearth_header_make(type, (uint32_t)count);
                 return at + HEARTH_HEADER;
             }
+            return hearth_array_next(mutator, type, count);
         }
     }
 #endif
