@@ -41,7 +41,7 @@ static void hg_cell_clear(hearth_heap *heap, uintptr_t object, uint8_t kind)
     if (!hg_has_callback(kind)) {
         cell->other = NULL;
         if (kind != HG_CELL_EPHEMERON)
-            ((struct hg_table_entry *)cell)->table->dead++;
+            hg_table_dead(((struct hg_table_entry *)cell)->table);
     } else if (cell->fn != NULL) {
         if (hg_reached(heap, object)) {
             hg_pending_cell(heap, object);
