@@ -66,6 +66,20 @@ static inline hearth_type finalize_type(hearth_heap *heap, hearth_finalizer_fn *
     return type;
 }
 
+/* Nodes of this type are garbage, never freed, when nothing refers to them. */
+static inline hearth_type finalize_legacy_type(hearth_heap *heap)
+{
+    hearth_type_info info = {.struct_size = sizeof info,
+                             .name = "legacy",
+                             .size = sizeof(struct fixture_node),
+                             .ref_bitmap = 3,
+                             .flags = HEARTH_TYPE_LEGACY_FINALIZER};
+    hearth_type legacy = 0;
+
+    HARNESS_OK(hearth_type_register(heap, &info, &legacy));
+    return legacy;
+}
+
 /* Makes `count` unreachable nodes with finalizers of values 0, 1, ... and collects. */
 static inline void make_due(struct fixture *f, uint64_t count, hearth_finalizer_fn *fn, void *data)
 {
