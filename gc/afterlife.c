@@ -47,6 +47,7 @@ void hg_afterlife(hearth_heap *heap, bool full)
         hg_cells_resolve(heap, full);
     hg_cells_clear(heap, full, HG_CELL_REST);
     hg_pins_settle(heap);
+    hg_pending_age(heap);
     hg_pending_wake(heap);
 }
 

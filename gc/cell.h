@@ -63,6 +63,7 @@ struct hg_table {
     uint64_t entries, dead; /* dead: counted by the collector                            */
     uint32_t kind;          /* enum hearth_table_kind                                    */
     uint32_t visitors;      /* hearth_table_each that are under way                      */
+    uint64_t cursor;        /* bucket at which sweeping goes on                          */
     hearth_hash_fn *hash;   /* NULL: by identity                                         */
     hearth_equal_fn *equal;
     void *data;
@@ -130,6 +131,9 @@ void hg_cells_resolve(hearth_heap *heap, bool full);
 void hg_cells_clear(hearth_heap *heap, bool full, enum hg_cell_pass pass);
 /* A mutator goes: its buffers become the heap's; heap->lock is held. */
 void hg_cells_gather(hearth_heap *heap, struct hg_mutator *mutator);
+
+/* One more of the table's entries was cleared (table.c). World stopped. */
+void hg_table_dead(struct hg_table *table);
 
 /* The registry's invariants; world stopped, blocks given back. Message through ht_fail. */
 hearth_status hg_cells_check(hearth_heap *heap, bool before);

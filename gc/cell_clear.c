@@ -41,7 +41,7 @@ static void hg_cell_clear(hearth_heap *heap, uintptr_t object, uint8_t kind)
     if (!hg_has_callback(kind)) {
         cell->other = NULL;
         if (kind != HG_CELL_EPHEMERON)
-            ((struct hg_table_entry *)cell)->table->dead++;
+            hg_table_dead(((struct hg_table_entry *)cell)->table);
     } else if (cell->fn != NULL) {
         if (hg_reached(heap, object)) {
             hg_pending_cell(heap, object);
@@ -246,8 +246,7 @@ static void hg_judge_help(void *data, int number)
     struct hg_jury *jury = data;
     hearth_heap *heap = jury->heap;
     int home = number != 0 ? hg_crew_node(heap->crew, number) : 0;
-    if (number != 0)
-        hg_observe_worker_begin(heap, number, home);
+    int phase = number != 0 ? hg_observe_helper_begin(heap, number, home) : HG_PHASE_NONE;
     struct hg_remember_chunk *chunk = __atomic_load_n(&jury->next, __ATOMIC_ACQUIRE);
     while (chunk != NULL) {
         if (!__atomic_compare_exchange_n(&jury->next, &chunk, chunk->next, true, __ATOMIC_ACQ_REL,
@@ -260,7 +259,7 @@ static void hg_judge_help(void *data, int number)
         chunk = __atomic_load_n(&jury->next, __ATOMIC_ACQUIRE);
     }
     if (number != 0)
-        hg_observe_worker_end(heap, number, home);
+        hg_observe_helper_end(heap, number, home, phase);
 }
 
 static void hg_judge_all(hearth_heap *heap, struct hg_remember_chunk *list, bool early)

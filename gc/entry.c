@@ -174,6 +174,7 @@ void hg_entry_withdraw(struct hg_entry *entry, enum hg_entry_state state)
     hg_bit_clear(slab->young, entry->slot);
     hg_bit_clear(slab->legacy, entry->slot);
     hg_bit_clear(slab->found, entry->slot);
+    hg_bit_clear(slab->aged, entry->slot);
 }
 
 void hg_entries_harvest(struct hg_entries *entries, struct hg_line *line)
@@ -261,6 +262,8 @@ static bool hg_entry_check(const struct hg_entry_slab *slab, unsigned i,
     if (slab->object[i] != (registered ? entry->object : 0))
         return false;
     if (hg_bit_get(slab->legacy, i) != (registered && entry->kind == HG_ENTRY_LEGACY))
+        return false;
+    if (hg_bit_get(slab->aged, i) && !found)
         return false;
     return !(young && found) && (registered || !(young || found)) && (!young || slab->is_young) &&
            (!found || slab->is_found);

@@ -60,6 +60,7 @@ struct hg_entry_slab {
     uint64_t young[HG_ENTRY_WORDS];    /* minor collections look at it                    */
     uint64_t legacy[HG_ENTRY_WORDS];   /* of that kind                                    */
     uint64_t found[HG_ENTRY_WORDS];    /* due, but not in the queue yet                   */
+    uint64_t aged[HG_ENTRY_WORDS];     /* of those, objects that are old                  */
     uintptr_t object[HG_ENTRY_SLAB];   /* of registered entries, else 0                   */
     struct hg_entry entry[HG_ENTRY_SLAB];
 };

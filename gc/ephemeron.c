@@ -168,20 +168,54 @@ static void hg_note(bool *flag)
         __atomic_store_n(flag, true, __ATOMIC_RELAXED);
 }
 
-void hg_ephemeron_trace(struct hg_worker *w, uintptr_t object)
+/* In the ordinary closure: its key's mark has been asked for some ephemerons ago. */
+static void hg_ephemeron_met(struct hg_worker *w, uintptr_t entry)
 {
     hearth_heap *heap = w->trace->heap;
-    uintptr_t key = (uintptr_t)hg_cell_at(object)->weak;
-    if (key == 0)
-        return;
-    if (hg_referent_lives(heap, key)) {
-        hg_push_value(w, object, w->promote);
-        return;
+    uintptr_t object = entry & ~(uintptr_t)HG_TAGS;
+    if (hg_referent_lives(heap, (uintptr_t)hg_cell_at(object)->weak))
+        hg_push_value(w, object, entry & HG_TAG_PROMOTE);
+    else
+        hg_note(&heap->cells.found);
+}
+
+void hg_ephemerons_met(struct hg_worker *w)
+{
+    for (int i = 0; i < HG_MET; i++) {
+        uintptr_t entry = w->met[i];
+        w->met[i] = 0;
+        if (entry != 0)
+            hg_ephemeron_met(w, entry);
     }
-    if (!w->trace->watch || !hg_watch_add(w, object, key))
+}
+
+static void hg_ephemeron_watch(struct hg_worker *w, uintptr_t object, uintptr_t key)
+{
+    hearth_heap *heap = w->trace->heap;
+    if (hg_referent_lives(heap, key))
+        hg_push_value(w, object, w->promote);
+    else if (!hg_watch_add(w, object, key))
         hg_note(&heap->cells.found);
     else if (hg_referent_lives(heap, key))
         hg_push_value(w, object, hg_cell_tag(heap, object));
+}
+
+void hg_ephemeron_trace(struct hg_worker *w, uintptr_t object)
+{
+    const struct ha_windows *windows = w->trace->heap->space.windows;
+    uintptr_t key = (uintptr_t)hg_cell_at(object)->weak;
+    if (key == 0)
+        return;
+    if (w->trace->watch) {
+        hg_ephemeron_watch(w, object, key);
+        return;
+    }
+    if (ha_windows_contain(windows, key))
+        __builtin_prefetch(ha_meta_of(key), 0, 3);
+    uintptr_t *at = &w->met[w->mets++ % HG_MET], before = *at;
+    *at = object | w->promote;
+    if (before != 0)
+        hg_ephemeron_met(w, before);
 }
 
 /* The table, as large as the keys of all ephemerons may need; untouched parts of it cost nothing. Before

@@ -6,6 +6,8 @@
 
 /* A reached ephemeron, its worker's `promote` set: push its value if its key is reached. */
 void hg_ephemeron_trace(struct hg_worker *worker, uintptr_t object);
+/* The same of those that have been met and put off. */
+void hg_ephemerons_met(struct hg_worker *worker);
 /* A newly marked object in a block that holds watched keys: push the values of its ephemerons. */
 void hg_ephemeron_key(struct hg_worker *worker, uintptr_t key);
 /* The end of a collection: no key is watched any more. */

@@ -100,6 +100,18 @@ hearth_status hearth_scope_close(hearth_mutator *mutator, hearth_scope *scope)
     return HEARTH_OK;
 }
 
+void hg_handles_close(struct hg_mutator *m, size_t depth)
+{
+    while (m->scopes > depth) {
+        struct hg_handles *page = m->handles;
+        if (page->count == 0) {
+            hg_handles_drop(m, page->prev);
+            continue;
+        }
+        m->scopes -= (uintptr_t)page->slot[--page->count] >> 63; /* a marker */
+    }
+}
+
 void **hearth_handle(hearth_mutator *mutator, void *object)
 {
     if (hg_mutator_ready(mutator, "hearth_handle") != HEARTH_OK)

@@ -32,7 +32,7 @@ struct hg_entry *hg_line_pop(struct hg_line *line)
     return entry;
 }
 
-static bool hg_before(const struct hg_entry *a, const struct hg_entry *b)
+bool hg_entry_before(const struct hg_entry *a, const struct hg_entry *b)
 {
     return a->priority != b->priority ? a->priority > b->priority : a->serial < b->serial;
 }
@@ -41,7 +41,7 @@ static struct hg_line hg_merge(struct hg_line a, struct hg_line b)
 {
     struct hg_line line = {NULL, NULL, 0};
     while (a.first != NULL && b.first != NULL)
-        hg_line_add(&line, hg_line_pop(hg_before(b.first, a.first) ? &b : &a));
+        hg_line_add(&line, hg_line_pop(hg_entry_before(b.first, a.first) ? &b : &a));
     hg_line_join(&line, &a);
     hg_line_join(&line, &b);
     return line;
@@ -51,7 +51,7 @@ static struct hg_line hg_merge(struct hg_line a, struct hg_line b)
 static struct hg_line hg_run_pop(struct hg_line *from)
 {
     struct hg_line run = {from->first, from->first, 1};
-    while (run.last->next != NULL && !hg_before(run.last->next, run.last)) {
+    while (run.last->next != NULL && !hg_entry_before(run.last->next, run.last)) {
         run.last = run.last->next;
         run.count++;
     }

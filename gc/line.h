@@ -9,7 +9,9 @@ void hg_line_add(struct hg_line *line, struct hg_entry *entry);
 void hg_line_join(struct hg_line *to, struct hg_line *from);
 /* Take the first away; the line is not empty. */
 struct hg_entry *hg_line_pop(struct hg_line *line);
-/* Higher priority first, then lower serial. Linear if it is in order but for a few runs; no memory. */
+/* Does `a` run before `b`: higher priority first, then lower serial? */
+bool hg_entry_before(const struct hg_entry *a, const struct hg_entry *b);
+/* Sort so. Linear if it is in order but for a few runs; no memory. */
 void hg_line_sort(struct hg_line *line);
 /* Count and ends are right, all entries are DUE. */
 bool hg_line_check(const struct hg_line *line);

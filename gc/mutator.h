@@ -93,6 +93,8 @@ void *hg_meta_near(hearth_heap *heap, int node, size_t bytes);
 
 /* Free its pages of handles. */
 void hg_handles_free(struct hg_mutator *mutator);
+/* Close scopes until so many are open. */
+void hg_handles_close(struct hg_mutator *mutator, size_t depth);
 /* Pages are full but for the newest; markers and open scopes agree. */
 bool hg_handles_check(const struct hg_mutator *mutator);
 

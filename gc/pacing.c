@@ -60,7 +60,7 @@ size_t hg_default_limit(const struct hearth_topology *topology, uint64_t physica
 /* The kernel slows down a group above its memory.high. */
 static size_t hg_default_soft_limit(void)
 {
-    return (size_t)(ht_quota_memory_high("/sys/fs/cgroup", "/proc/self/cgroup") / 4 * 3);
+    return (size_t)(ht_quota_memory_high(ht_groups.root, ht_groups.self) / 4 * 3);
 }
 
 void hg_pacing_init(hearth_heap *heap)

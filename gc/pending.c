@@ -45,12 +45,12 @@ void hg_pending_destroy(hearth_heap *heap)
     pthread_mutex_destroy(&pending->lock);
 }
 
-static void hg_line_roots(const struct hg_line *line, struct hg_worker *worker)
+static void hg_line_roots(const struct hg_entry *first, struct hg_worker *worker)
 {
-    const struct hg_entry *ahead = line->first;
+    const struct hg_entry *ahead = first;
     for (int i = 0; i < HG_AHEAD && ahead != NULL; i++)
         ahead = ahead->next;
-    for (const struct hg_entry *entry = line->first; entry != NULL; entry = entry->next) {
+    for (const struct hg_entry *entry = first; entry != NULL; entry = entry->next) {
         if (ahead != NULL) {
             __builtin_prefetch(ahead, 0, 3);
             ahead = ahead->next;
@@ -61,18 +61,55 @@ static void hg_line_roots(const struct hg_line *line, struct hg_worker *worker)
 
 void hg_pending_roots(hearth_heap *heap, struct hg_worker *worker)
 {
-    hg_line_roots(&heap->pending.cells, worker);
-    hg_line_roots(&heap->pending.queue, worker);
+    struct hg_pending *pending = &heap->pending;
+    bool full = heap->trace->full;
+    hg_line_roots(full ? pending->cells.first : pending->young_cells, worker);
+    hg_line_roots(pending->fresh.first, worker);
+    hg_line_roots(full ? pending->queue.first : NULL, worker);
     hg_pending_push_found(heap, worker);
 }
 
 void hg_pending_push_found(hearth_heap *heap, struct hg_worker *worker)
 {
+    const uint64_t skip = heap->trace->full ? 0 : ~(uint64_t)0;
     struct hg_entry_slab *slab = heap->pending.entries.found;
     for (; slab != NULL; slab = slab->found_next)
-        for (unsigned i = 0; i < HG_ENTRY_SLAB; i++)
-            if (hg_bit_get(slab->found, i))
-                hg_trace_push(worker, slab->object[i], 0);
+        for (unsigned w = 0; w < HG_ENTRY_WORDS; w++)
+            for (uint64_t bits = slab->found[w] & ~(slab->aged[w] & skip); bits != 0;
+                 bits &= bits - 1)
+                hg_trace_push(worker, slab->object[w * 64 + (unsigned)__builtin_ctzll(bits)], 0);
+}
+
+static bool hg_is_aged(const hearth_heap *heap, uintptr_t object)
+{
+    return hg_mark_is_old(&heap->marks, ha_mark_load(ha_meta_of(object)) & HA_MARK);
+}
+
+static void hg_found_age(hearth_heap *heap, struct hg_entry_slab *slab)
+{
+    for (unsigned w = 0; w < HG_ENTRY_WORDS; w++)
+        for (uint64_t bits = slab->found[w] & ~slab->aged[w]; bits != 0; bits &= bits - 1) {
+            unsigned i = w * 64 + (unsigned)__builtin_ctzll(bits);
+            if (hg_is_aged(heap, slab->object[i]))
+                hg_bit_set(slab->aged, i);
+        }
+}
+
+void hg_pending_age(hearth_heap *heap)
+{
+    struct hg_pending *pending = &heap->pending;
+    for (struct hg_entry_slab *slab = pending->entries.found; slab != NULL; slab = slab->found_next)
+        hg_found_age(heap, slab);
+    while (pending->young_cells != NULL && hg_is_aged(heap, pending->young_cells->object))
+        pending->young_cells = pending->young_cells->next;
+    struct hg_line fresh = pending->fresh;
+    pending->fresh = (struct hg_line){NULL, NULL, 0};
+    while (fresh.first != NULL) {
+        struct hg_entry *entry = hg_line_pop(&fresh);
+        bool aged = hg_is_aged(heap, entry->object);
+        pending->mixed |= aged;
+        hg_line_add(aged ? &pending->queue : &pending->fresh, entry);
+    }
 }
 
 bool hg_pending_reserve(hearth_heap *heap)
@@ -107,6 +144,8 @@ void hg_pending_cell(hearth_heap *heap, uintptr_t cell)
     entry->object = cell;
     entry->state = HG_ENTRY_DUE;
     hg_line_add(&pending->cells, entry);
+    if (pending->young_cells == NULL)
+        pending->young_cells = entry;
     __atomic_store_n(&pending->count, pending->count + 1, __ATOMIC_RELAXED);
 }
 
@@ -129,10 +168,24 @@ void hg_pending_wake(hearth_heap *heap)
 /* Sort what was found into the queue; the lock is held. */
 static void hg_pending_order(struct hg_pending *pending)
 {
-    if (pending->entries.found == NULL)
-        return;
-    hg_entries_harvest(&pending->entries, &pending->queue);
-    hg_line_sort(&pending->queue);
+    if (pending->entries.found != NULL) {
+        hg_entries_harvest(&pending->entries, &pending->fresh);
+        hg_line_sort(&pending->fresh);
+    }
+    if (pending->mixed)
+        hg_line_sort(&pending->queue);
+    pending->mixed = false;
+}
+
+/* The line that has what is next. */
+static struct hg_line *hg_pending_line(struct hg_pending *pending)
+{
+    const struct hg_entry *old = pending->queue.first, *fresh = pending->fresh.first;
+    if (pending->cells.first != NULL)
+        return &pending->cells;
+    if (old == NULL || (fresh != NULL && hg_entry_before(fresh, old)))
+        return &pending->fresh;
+    return &pending->queue;
 }
 
 /* Take what is next: the caller roots it before the next safepoint. False: nothing is due. */
@@ -142,9 +195,11 @@ static bool hg_pending_take(hearth_heap *heap, hearth_finalize_item *item)
     *item = (hearth_finalize_item){.struct_size = sizeof *item};
     pthread_mutex_lock(&pending->lock);
     hg_pending_order(pending);
-    struct hg_line *line = pending->cells.first != NULL ? &pending->cells : &pending->queue;
+    struct hg_line *line = hg_pending_line(pending);
     bool any = line->first != NULL;
     if (any) {
+        if (line->first == pending->young_cells)
+            pending->young_cells = line->first->next;
         struct hg_entry *entry = hg_line_pop(line);
         item->object = (void *)entry->object;
         item->fn = entry->fn;
@@ -178,12 +233,27 @@ static void hg_report(hearth_mutator *mutator, void *object, hearth_status statu
         error(data, mutator, object, status, message);
 }
 
-/* Run one item, rooted; whatever it left open of frames and native sections is closed. */
+/* Close the native section and the scopes that a finalizer has left open; frames go with the caller's. */
+static hearth_status hg_tidy(struct hg_mutator *m, const void *object, size_t scopes)
+{
+    const size_t open = m->scopes;
+    bool native = __atomic_load_n(&m->state, __ATOMIC_RELAXED) == HG_NATIVE;
+    if (native)
+        hearth_native_end(&m->public);
+    hg_handles_close(m, scopes);
+    if (native)
+        return ht_fail(HEARTH_ESTATE, "the finalizer of %p returned in a native section", object);
+    return ht_fail(HEARTH_ESTATE, "the finalizer of %p returned with %zu scopes open, not %zu",
+                   object, open, scopes);
+}
+
+/* Run one item, rooted; whatever it left open of frames, scopes and native sections is closed. */
 static hearth_status hg_pending_call(struct hg_mutator *m, const hearth_finalize_item *item)
 {
     hearth_mutator *mutator = &m->public;
     struct hg_pending *pending = &mutator->heap->pending;
     hearth_status status = HEARTH_OK;
+    const size_t scopes = m->scopes;
     HEARTH_FRAME(mutator, frame, 1);
     frame.ref[0] = item->object;
     m->finalizing = true;
@@ -191,11 +261,8 @@ static hearth_status hg_pending_call(struct hg_mutator *m, const hearth_finalize
         status = item->fn(mutator, item->object, item->data);
     else
         hg_cell_call(m, (uintptr_t)item->object);
-    if (__atomic_load_n(&m->state, __ATOMIC_RELAXED) == HG_NATIVE) {
-        hearth_native_end(mutator);
-        status = ht_fail(HEARTH_ESTATE, "the finalizer of %p returned in a native section",
-                         item->object);
-    }
+    if (__atomic_load_n(&m->state, __ATOMIC_RELAXED) == HG_NATIVE || m->scopes != scopes)
+        status = hg_tidy(m, item->object, scopes);
     __atomic_fetch_add(&pending->run, 1, __ATOMIC_RELAXED);
     if (status != HEARTH_OK)
         hg_report(mutator, item->object, status);
@@ -346,11 +413,41 @@ static hearth_status hg_line_verify(hearth_heap *heap, const struct hg_line *lin
     return HEARTH_OK;
 }
 
+static hearth_status hg_aged_one(hearth_heap *heap, uintptr_t object)
+{
+    uint8_t mark = ha_mark_load(ha_meta_of(object)) & HA_MARK;
+    if (mark != HG_YOUNG && mark != heap->marks.gen1)
+        return HEARTH_OK;
+    return ht_fail(HEARTH_ECORRUPT, "object %p is due and has the mark %u, but counts as old",
+                   (void *)object, mark);
+}
+
+/* What minor collections leave out is old. */
+static hearth_status hg_aged_verify(hearth_heap *heap)
+{
+    const struct hg_pending *pending = &heap->pending;
+    hearth_status status = HEARTH_OK;
+    const struct hg_entry *entry = pending->queue.first;
+    for (; entry != NULL && status == HEARTH_OK; entry = entry->next)
+        status = hg_aged_one(heap, entry->object);
+    entry = pending->cells.first;
+    for (; entry != pending->young_cells && status == HEARTH_OK; entry = entry->next)
+        status = hg_aged_one(heap, entry->object);
+    const struct hg_entry_slab *slab = pending->entries.found;
+    for (; slab != NULL; slab = slab->found_next)
+        for (unsigned i = 0; i < HG_ENTRY_SLAB && status == HEARTH_OK; i++)
+            if (hg_bit_get(slab->aged, i))
+                status = hg_aged_one(heap, slab->object[i]);
+    return status;
+}
+
 hearth_status hg_pending_check(hearth_heap *heap)
 {
     const struct hg_pending *pending = &heap->pending;
     size_t registered, found, due;
     hearth_status status = hg_line_verify(heap, &pending->cells, "callbacks");
+    if (status == HEARTH_OK)
+        status = hg_line_verify(heap, &pending->fresh, "finalizers");
     if (status == HEARTH_OK)
         status = hg_line_verify(heap, &pending->queue, "finalizers");
     if (status != HEARTH_OK)
@@ -358,10 +455,10 @@ hearth_status hg_pending_check(hearth_heap *heap)
     if (!hg_entries_check(&pending->entries, &registered, &found, &due))
         return ht_fail(HEARTH_ECORRUPT, "the entries of finalizers are damaged");
     if (registered != heap->finalizers.count || found + due != pending->count ||
-        due != pending->cells.count + pending->queue.count)
+        due != pending->cells.count + pending->fresh.count + pending->queue.count)
         return ht_fail(HEARTH_ECORRUPT,
                        "%zu finalizers are registered and %zu due, the counts say %zu and %llu",
                        registered, found + due, heap->finalizers.count,
                        (unsigned long long)pending->count);
-    return HEARTH_OK;
+    return hg_aged_verify(heap);
 }

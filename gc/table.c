@@ -1,17 +1,20 @@
 /* gc/table.c - weak tables: hash tables whose entries are cells (cell.h), chained in an array of buckets.
  *
  * Invariant: `entries` cells are linked, each in the bucket of its hash; `dead` of them were cleared by a
- * collection and are unlinked by the next call that has reason to; an entry that was removed is unlinked, its
+ * collection; an entry that was removed is unlinked, its
  * weak slot NULL, but its `next` stays, so that who stands on it goes on. While there are visitors
- * buckets are neither moved nor swept of dead entries. No locks: one thread at a time uses a table; the
- * collector writes only `dead` and cells. Node: entries lie where their mutators allocate. */
+ * buckets are neither moved nor swept of dead entries. If more than a quarter is dead every call sweeps a few
+ * buckets (hearth_table_put all of them), and a collection that finds all dead empties the table, so that dead entries
+ * stay only in a table that nobody uses, and as long as others in it live. No locks: one thread at a time uses a table;
+ * with the world stopped the collector writes `dead` and cells, and empties. Node: entries lie where their mutators allocate. */
 #include "gc/heap.h"
 #include "gc/slots.h"
 #include "topology/error.h"
 
 enum {
-    HG_TABLE_MIN = 8,   /* buckets                                             */
-    HG_TABLE_SHRINK = 8 /* buckets per entry above which they become fewer     */
+    HG_TABLE_MIN = 8,    /* buckets                                             */
+    HG_TABLE_SHRINK = 8, /* buckets per entry above which they become fewer     */
+    HG_TABLE_STEP = 16   /* buckets swept by a call                             */
 };
 
 static enum hg_cell_kind hg_entry_kind(const struct hg_table *table)
@@ -154,22 +157,40 @@ static void hg_unlink(hearth_mutator *mutator, struct hg_table *table,
     table->entries--;
 }
 
-/* Unlink what collections have cleared. */
-static void hg_table_sweep(hearth_mutator *mutator, struct hg_table *table)
+/* Unlink what collections have cleared in one bucket. */
+static void hg_bucket_sweep(hearth_mutator *mutator, struct hg_table *table, size_t bucket)
 {
-    size_t count = hg_bucket_count(table->buckets);
-    for (size_t i = 0; i < count; i++) {
-        struct hg_table_entry *before = NULL, *next;
-        for (struct hg_table_entry *entry = hg_load(&table->buckets[i]); entry != NULL;
-             entry = next) {
-            next = hg_entry_next(entry);
-            if (entry->cell.weak == NULL)
-                hg_unlink(mutator, table, before, entry);
-            else
-                before = entry;
+    struct hg_table_entry *before = NULL, *next;
+    for (struct hg_table_entry *entry = hg_load(&table->buckets[bucket]); entry != NULL;
+         entry = next) {
+        next = hg_entry_next(entry);
+        if (entry->cell.weak == NULL) {
+            hg_unlink(mutator, table, before, entry);
+            table->dead--;
+        } else {
+            before = entry;
         }
     }
-    table->dead = 0;
+}
+
+/* Too many are dead: go on sweeping, at most so many buckets. No safepoint. */
+static void hg_table_sweep(hearth_mutator *mutator, struct hg_table *table, size_t most)
+{
+    size_t count = hg_bucket_count(table->buckets);
+    if (table->visitors != 0 || table->dead <= table->entries / 4 + HG_TABLE_MIN)
+        return;
+    for (size_t i = 0; i < most && i < count && table->dead != 0; i++)
+        hg_bucket_sweep(mutator, table, table->cursor++ & (count - 1));
+}
+
+void hg_table_dead(struct hg_table *table)
+{
+    if (++table->dead < table->entries)
+        return;
+    for (size_t i = hg_bucket_count(table->buckets); i-- > 0;)
+        if (table->buckets[i] != NULL) /* pages of frozen ones are shared */
+            __atomic_store_n(&table->buckets[i], NULL, __ATOMIC_RELAXED);
+    table->entries = table->dead = 0;
 }
 
 /* Another number of buckets; without memory for them the old ones do. `table` is rooted. A safepoint. */
@@ -197,8 +218,7 @@ static void hg_table_fit(hearth_mutator *mutator, struct hg_table *table)
 {
     if (table->visitors != 0)
         return;
-    if (table->dead > table->entries / 4 + HG_TABLE_MIN)
-        hg_table_sweep(mutator, table);
+    hg_table_sweep(mutator, table, SIZE_MAX);
     size_t count = hg_bucket_count(table->buckets), want = count;
     if (table->entries >= count && count < (size_t)1 << 31)
         want = count * 2;
@@ -298,6 +318,7 @@ bool hearth_table_get(hearth_mutator *mutator, void *object, const void *key, vo
         ht_fail(HEARTH_EINVAL, "hearth_table_get: key is NULL");
         return false;
     }
+    hg_table_sweep(mutator, table, HG_TABLE_STEP);
     const struct hg_table_entry *entry = hg_find(table, key, hg_hash(table, key), &before);
     if (entry != NULL && value != NULL)
         *value = hg_entry_value(table, entry);
@@ -314,6 +335,7 @@ bool hearth_table_remove(hearth_mutator *mutator, void *object, const void *key)
         ht_fail(HEARTH_EINVAL, "hearth_table_remove: key is NULL");
         return false;
     }
+    hg_table_sweep(mutator, table, HG_TABLE_STEP);
     struct hg_table_entry *entry = hg_find(table, key, hg_hash(table, key), &before);
     if (entry != NULL)
         hg_table_drop(mutator, table, before, entry);
@@ -322,8 +344,11 @@ bool hearth_table_remove(hearth_mutator *mutator, void *object, const void *key)
 
 size_t hearth_table_count(hearth_mutator *mutator, void *object)
 {
-    const struct hg_table *table = hg_table_argument(mutator, object, "hearth_table_count");
-    return table != NULL ? (size_t)(table->entries - table->dead) : 0;
+    struct hg_table *table = hg_table_argument(mutator, object, "hearth_table_count");
+    if (table == NULL)
+        return 0;
+    hg_table_sweep(mutator, table, HG_TABLE_STEP);
+    return (size_t)(table->entries - table->dead);
 }
 
 /* One bucket's entries; frame[1] holds the one it stands on. */
@@ -356,6 +381,7 @@ hearth_status hearth_table_each(hearth_mutator *mutator, void *object, hearth_ta
         if (!hg_visit_bucket(mutator, table, i, &frame.ref[1], fn, data))
             break;
     table->visitors--;
+    hg_table_sweep(mutator, table, SIZE_MAX);
     HEARTH_FRAME_END(mutator, frame);
     return HEARTH_OK;
 }

@@ -354,8 +354,12 @@ void hg_trace_drain(struct hg_worker *w)
             ;
         return;
     }
-    while (loop[w->trace->full * 4 + w->routed * 2 + w->parallel](w) && !w->returns)
-        ;
+    for (uint32_t met = w->mets - 1; met != w->mets && !w->returns;) {
+        met = w->mets;
+        while (loop[w->trace->full * 4 + w->routed * 2 + w->parallel](w) && !w->returns)
+            ;
+        hg_ephemerons_met(w);
+    }
 }
 
 /* One object at a time, and not sent, until there are more than HG_FOLLOW references, or one to a node that works

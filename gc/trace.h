@@ -25,6 +25,7 @@ enum {
     HG_SLICE = 1024,       /* slots of a large array visited at a time                      */
     HG_TICK = 512,         /* objects between looks at the other workers                    */
     HG_LATE = 64,          /* slots an object with a bitmap has at most                    */
+    HG_MET = 16,           /* ephemerons met whose keys' marks are being asked for          */
     HG_FOLLOW = 8,         /* references that are followed rather than sent               */
     HG_FOREIGN_TICKS = 16, /* ticks from one offer to other nodes' workers to the next      */
     HG_FOREIGN = 2048,     /* traced by worker 0 before it calls helpers for other nodes      */
@@ -61,6 +62,8 @@ struct hg_worker {
     uintptr_t late[HG_LATE]; /* of the present object: no room in `out`             */
     uintptr_t
         *out[HT_MAX_NODES]; /* where the next entry of a batch for that node goes; NULL: none  */
+    uint32_t mets;          /* ever put into `met`                                       */
+    uintptr_t met[HG_MET];  /* ephemerons, a ring; 0: none. Empty when the loop is left   */
     uint64_t survived;      /* bytes of young objects marked                             */
     uint64_t traced, local; /* objects marked; of them while acting for its home         */
     uint64_t again;         /* of the marked ones: marked before, now promoted           */

@@ -66,4 +66,44 @@ static inline hearth_type finalize_type(hearth_heap *heap, hearth_finalizer_fn *
     return type;
 }
 
+/* Nodes of this type are garbage, never freed, when nothing refers to them. */
+static inline hearth_type finalize_legacy_type(hearth_heap *heap)
+{
+    hearth_type_info info = {.struct_size = sizeof info,
+                             .name = "legacy",
+                             .size = sizeof(struct fixture_node),
+                             .ref_bitmap = 3,
+                             .flags = HEARTH_TYPE_LEGACY_FINALIZER};
+    hearth_type legacy = 0;
+
+    HARNESS_OK(hearth_type_register(heap, &info, &legacy));
+    return legacy;
+}
+
+/* Makes `count` unreachable nodes with finalizers of values 0, 1, ... and collects. */
+static inline void make_due(struct fixture *f, uint64_t count, hearth_finalizer_fn *fn, void *data)
+{
+    for (uint64_t i = 0; i < count; i++) {
+        struct fixture_node *node = fixture_new(f->mutator, f->node, i);
+        HARNESS_OK(hearth_finalizer_add(f->mutator, node, fn, data, 0));
+    }
+    fixture_collect(f->mutator, 2);
+}
+
+struct reports {
+    size_t count;
+    hearth_status status[3];
+    char message[3][80];
+};
+
+static inline void report(void *data, hearth_mutator *mutator, void *object, hearth_status status,
+                          const char *message)
+{
+    struct reports *reports = data;
+    EXPECT(hearth_is_object(mutator->heap, object));
+    EXPECT(hearth_new_array(mutator, 0, 1) == NULL); /* fails, but may be called */
+    reports->status[reports->count] = status;
+    snprintf(reports->message[reports->count++], 80, "%s", message);
+}
+
 #endif

@@ -114,15 +114,9 @@ START_TEST(legacy_objects_are_garbage)
 {
     fixture_alone();
     struct fixture f = fixture_open(finalize_ways[_i]);
-    hearth_type_info info = {.struct_size = sizeof info,
-                             .name = "legacy",
-                             .size = sizeof(struct fixture_node),
-                             .ref_bitmap = 3,
-                             .flags = HEARTH_TYPE_LEGACY_FINALIZER};
-    hearth_type legacy;
+    hearth_type legacy = finalize_legacy_type(f.heap);
     bool listed[2] = {false, false};
 
-    HARNESS_OK(hearth_type_register(f.heap, &info, &legacy));
     HEARTH_FRAME(f.mutator, frame, 2);
     void *node[2];
     for (int i = 0; i < 2; i++) { /* a list of two, both legacy */

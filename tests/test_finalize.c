@@ -275,14 +275,8 @@ START_TEST(legacy_objects_stay)
 {
     fixture_alone();
     struct fixture f = fixture_open(finalize_ways[_i]);
-    hearth_type_info info = {.struct_size = sizeof info,
-                             .name = "legacy",
-                             .size = sizeof(struct fixture_node),
-                             .ref_bitmap = 3,
-                             .flags = HEARTH_TYPE_LEGACY_FINALIZER};
-    hearth_type legacy;
+    hearth_type legacy = finalize_legacy_type(f.heap);
 
-    HARNESS_OK(hearth_type_register(f.heap, &info, &legacy));
     HEARTH_FRAME(f.mutator, frame, 2);
     struct fixture_node *node = fixture_new(f.mutator, legacy, 1), *child;
     frame.ref[0] = node;

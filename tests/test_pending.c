@@ -4,16 +4,6 @@
 
 static void *kept;
 
-/* Makes `count` unreachable nodes with finalizers of values 0, 1, ... and collects. */
-static void make_due(struct fixture *f, uint64_t count, hearth_finalizer_fn *fn, void *data)
-{
-    for (uint64_t i = 0; i < count; i++) {
-        struct fixture_node *node = fixture_new(f->mutator, f->node, i);
-        HARNESS_OK(hearth_finalizer_add(f->mutator, node, fn, data, 0));
-    }
-    fixture_collect(f->mutator, 2);
-}
-
 START_TEST(the_program_runs_its_queue)
 {
     fixture_alone();
@@ -188,22 +178,6 @@ static hearth_status fails(hearth_mutator *mutator, void *object, void *data)
     }
 }
 
-struct reports {
-    size_t count;
-    hearth_status status[3];
-    char message[3][80];
-};
-
-static void report(void *data, hearth_mutator *mutator, void *object, hearth_status status,
-                   const char *message)
-{
-    struct reports *reports = data;
-    EXPECT(hearth_is_object(mutator->heap, object));
-    EXPECT(hearth_new_array(mutator, 0, 1) == NULL); /* fails, but may be called */
-    reports->status[reports->count] = status;
-    snprintf(reports->message[reports->count++], 80, "%s", message);
-}
-
 START_TEST(errors_are_reported)
 {
     fixture_alone();
@@ -232,28 +206,6 @@ START_TEST(errors_are_reported)
     ck_assert_uint_eq(reports.count, 2);
     ck_assert_uint_eq(fixture_stats(f.heap).finalizer_errors, 4);
     HEARTH_FRAME_END(f.mutator, frame);
-    fixture_close(&f);
-}
-END_TEST
-
-static hearth_status stay_native(hearth_mutator *mutator, void *object, void *data)
-{
-    (void)object;
-    (void)data;
-    return hearth_native_begin(mutator);
-}
-
-START_TEST(native_sections_are_closed)
-{
-    struct fixture f = fixture_open("verify=on");
-    struct reports reports = {0};
-
-    HARNESS_OK(hearth_on_error(f.heap, report, &reports));
-    make_due(&f, 1, stay_native, NULL);
-    fixture_collect(f.mutator, 2);
-    ck_assert_uint_eq(reports.count, 1);
-    ck_assert_int_eq(reports.status[0], HEARTH_ESTATE);
-    ck_assert_ptr_nonnull(strstr(reports.message[0], "native section"));
     fixture_close(&f);
 }
 END_TEST
@@ -562,7 +514,6 @@ HARNESS_SUITE(pending)
     tcase_add_test(tcase, due_finalizers_stay_as_they_are);
     tcase_add_test(tcase, callbacks_come_first);
     tcase_add_test(tcase, errors_are_reported);
-    tcase_add_test(tcase, native_sections_are_closed);
     tcase_add_loop_test(tcase, finalizers_may_do_everything, 0, FINALIZE_WAYS);
     tcase_add_test(tcase, finalizers_make_room);
     tcase_add_loop_test(tcase, threads_lose_nothing, 0, FINALIZE_WAYS);

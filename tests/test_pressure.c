@@ -8,6 +8,7 @@ struct told {
     struct fixture *f;
     hearth_pressure event[EVENTS];
     int events;
+    void *list;     /* a root: what the test fills the heap with  */
     void *cache[8]; /* roots; HARD drops one after the other      */
     int cached;
     bool lies;      /* says it dropped something though it has not */
@@ -52,6 +53,7 @@ static void open_told(struct fixture *f, struct told *told, const char *options)
     *told = (struct told){.f = f};
     for (int i = 0; i < 8; i++)
         HARNESS_OK(hearth_root_add(f->heap, &told->cache[i]));
+    HARNESS_OK(hearth_root_add(f->heap, &told->list));
     HARNESS_OK(hearth_on_pressure(f->heap, tell, told));
 }
 
@@ -59,6 +61,7 @@ static void close_told(struct fixture *f, struct told *told)
 {
     for (int i = 0; i < 8; i++)
         HARNESS_OK(hearth_root_remove(f->heap, &told->cache[i]));
+    HARNESS_OK(hearth_root_remove(f->heap, &told->list));
     HARNESS_OK(hearth_verify(f->m));
     fixture_close(f);
 }
@@ -120,24 +123,22 @@ START_TEST(nothing_to_drop)
 {
     struct fixture f;
     struct told told;
-    void *list = NULL;
     uint64_t count = 0;
 
     open_told(&f, &told, "heap-limit=4m,nursery=1m");
     told.lies = _i;
-    HARNESS_OK(hearth_root_add(f.heap, &list));
     for (;;) {
         struct item *item = hearth_new(f.m, f.item);
         if (item == NULL)
             break;
         item->number = count++;
-        hearth_store_init(&item->next, list);
-        list = item;
+        hearth_store_init(&item->next, told.list);
+        told.list = item;
     }
     harness_expect_error("hearth_new", HEARTH_ELIMIT, "4194304");
     ck_assert_int_eq(told.events, _i ? 8 : 1); /* asked eight times at most, if it says yes */
-    fixture_expect_list(list, count);
-    list = NULL;
+    fixture_expect_list(told.list, count);
+    told.list = NULL;
     ck_assert_ptr_nonnull(hearth_new(f.m, f.item)); /* usable again */
     HARNESS_OK(hearth_on_pressure(f.heap, NULL, NULL));
     close_told(&f, &told);
@@ -167,22 +168,20 @@ START_TEST(no_memory_and_nobody_to_tell)
 {
     struct fixture f;
     struct told told;
-    void *list = NULL;
 
     open_told(&f, &told, "window=64m,policy=strict,heap-limit=512m,nursery=1m");
-    HARNESS_OK(hearth_root_add(f.heap, &list));
     for (int round = 0; round < 2; round++) {
         void **array;
         while ((array = hearth_new_array(f.m, f.refs, 200000)) != NULL) {
-            hearth_store_init(array, list);
-            list = array;
+            hearth_store_init(array, told.list);
+            told.list = array;
         }
         harness_expect_error("hearth_new_array", HEARTH_ENOMEM, NULL);
         ck_assert_int_eq(told.events, 1);
         ck_assert_int_eq(told.event[0].status, HEARTH_ENOMEM);
         ck_assert_int_eq(told.event[0].node, 0);
         HARNESS_OK(hearth_on_pressure(f.heap, NULL, NULL));
-        list = NULL;
+        told.list = NULL;
     }
     HARNESS_STATUS_NAMES(hearth_on_pressure(NULL, tell, NULL), HEARTH_EINVAL, "heap");
     close_told(&f, &told);
@@ -196,18 +195,16 @@ START_TEST(above_the_soft_limit)
 {
     struct fixture f;
     struct told told;
-    void *list = NULL;
 
     open_told(&f, &told, "soft-limit=8m,heap-limit=256m,nursery=1m,growth=3");
-    HARNESS_OK(hearth_root_add(f.heap, &list));
     ck_assert_uint_eq(fixture_stats(&f).soft_limit_bytes, 8 * MIB);
     for (int i = 0; i < 32768 * 6; i++) /* 6 MiB */
-        fixture_push(&f, &list, (uint64_t)i);
+        fixture_push(&f, &told.list, (uint64_t)i);
     HARNESS_OK(hearth_gc_collect(f.m, 2));
     ck_assert_int_eq(told.events, 0);
     ck_assert_uint_le(fixture_stats(&f).budget_bytes, 8 * MIB); /* not 18 */
     for (int i = 0; i < 32768 * 6; i++)
-        fixture_push(&f, &list, (uint64_t)i + 32768 * 6);
+        fixture_push(&f, &told.list, (uint64_t)i + 32768 * 6);
     HARNESS_OK(hearth_gc_collect(f.m, 2));
     ck_assert_int_ge(count_stage(&told, HEARTH_PRESSURE_SOFT), 1);
     hearth_stats stats = fixture_stats(&f);
@@ -228,7 +225,7 @@ START_TEST(above_the_soft_limit)
     HARNESS_OK(hearth_gc_collect(f.m, 2));
     ck_assert_int_eq(told.events, before + 2);
     HARNESS_STATUS_NAMES(hearth_set_soft_limit(NULL, 1), HEARTH_EINVAL, "heap");
-    list = NULL;
+    told.list = NULL;
     close_told(&f, &told);
 }
 END_TEST
@@ -262,22 +259,20 @@ START_TEST(a_node_spills)
 {
     struct fixture f;
     struct told told;
-    void *list = NULL;
 
     open_told(&f, &told, "fake-nodes=2,window=64m,heap-limit=100m,heap-min=100m,nursery=64m");
-    HARNESS_OK(hearth_root_add(f.heap, &list));
     HARNESS_OK(hearth_gc_disable(f.heap));
     while (fixture_stats(&f).spilled_blocks < 20)
         for (int i = 0; i < 1000; i++)
-            fixture_push(&f, &list, 0);
+            fixture_push(&f, &told.list, 0);
     ck_assert_int_eq(told.events, 1);
     ck_assert_int_eq(told.event[0].stage, HEARTH_PRESSURE_NODE);
     ck_assert_int_eq(told.event[0].node, 0);
     HARNESS_OK(hearth_gc_collect(f.m, 2)); /* all of it lives */
     for (int i = 0; i < 30000; i++)
-        fixture_push(&f, &list, 0);
+        fixture_push(&f, &told.list, 0);
     ck_assert_int_eq(told.events, 2); /* told again after a full collection */
-    list = NULL;
+    told.list = NULL;
     close_told(&f, &told);
 }
 END_TEST

@@ -152,7 +152,7 @@ static hearth_status ht_topology_fill(struct hearth_topology *topology, struct h
     if (status != HEARTH_OK)
         return status;
     ht_distance_order(topology);
-    quota = machine->own ? ht_quota_cpus("/sys/fs/cgroup", "/proc/self/cgroup") : 0;
+    quota = machine->own ? ht_quota_cpus(ht_groups.root, ht_groups.self) : 0;
     topology->cpus = ht_cpus_within(topology->cpus_allowed, quota);
     return ht_topology_check(topology);
 }

@@ -444,7 +444,7 @@ size_t ht_os_page_size(void)
 uint64_t ht_os_physical_memory(void)
 {
     uint64_t installed = (uint64_t)sysconf(_SC_PHYS_PAGES) * ht_os_page_size();
-    uint64_t limit = ht_quota_memory("/sys/fs/cgroup", "/proc/self/cgroup");
+    uint64_t limit = ht_quota_memory(ht_groups.root, ht_groups.self);
 
     return limit != 0 && limit < installed ? limit : installed;
 }

@@ -6,7 +6,7 @@
  * mount point (a container that sees the host's names): then only the levels that do exist count.
  *
  * Invariant: a file that is missing or does not parse means no limit; nothing here ever fails.
- * Lock order: none. All data is on the caller's stack. */
+ * Lock order: none. All data is on the caller's stack, but for the two paths, which only tests change. */
 #define _GNU_SOURCE 1
 
 #include <errno.h>
@@ -18,6 +18,8 @@
 
 #include "topology/os.h"
 #include "topology/topology.h"
+
+struct ht_groups ht_groups = {"/sys/fs/cgroup", "/proc/self/cgroup"};
 
 enum { HT_GROUPS_BYTES = 32768, HT_VALUE_BYTES = 128 };
 

@@ -55,8 +55,13 @@ void ht_topology_merge(struct hearth_topology *topology);
 int ht_topology_here(const struct hearth_topology *topology);
 /* Invariants; ECORRUPT names the first broken. */
 hearth_status ht_topology_check(const struct hearth_topology *topology);
-/* CPUs a cgroup v1/v2 quota allows (rounded up), or 0 for no limit. `root` is "/sys/fs/cgroup" and
- * `self` "/proc/self/cgroup", other paths in tests. */
+/* Where the control groups are mounted, and the file that tells the process's; tests have recorded ones. Read when
+ * topologies and heaps are made. */
+struct ht_groups {
+    const char *root, *self;
+};
+extern struct ht_groups ht_groups;
+/* CPUs a cgroup v1/v2 quota allows (rounded up), or 0 for no limit; `root` and `self` as in ht_groups. */
 int ht_quota_cpus(const char *root, const char *self);
 /* Memory limit in bytes, 0 for none; same arguments. */
 uint64_t ht_quota_memory(const char *root, const char *self);

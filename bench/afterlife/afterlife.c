@@ -137,9 +137,8 @@ static void check_due(struct scene *scene)
 
 /* objects[i] are the keys; the value of each is the next key, and only the first key is held in the end. The
  * ephemerons are met in the worst order, last first. */
-static void build_chain(struct scene *scene, bool with)
+static void build_pairs(struct scene *scene, bool with)
 {
-    build_objects(scene);
     for (size_t i = 0; i < scene->count; i++) {
         void *next = i + 1 < scene->count ? scene->objects[i + 1] : NULL;
         void **pair;
@@ -152,6 +151,29 @@ static void build_chain(struct scene *scene, bool with)
         }
         set(scene, scene->extras, scene->count - 1 - i, pair);
     }
+}
+
+static void build_chain(struct scene *scene, bool with)
+{
+    build_objects(scene);
+    build_pairs(scene, with);
+}
+
+/* The same where the chain leads through memory, and the ephemerons are met, in random order. */
+static void build_shuffled(struct scene *scene, bool with)
+{
+    uint64_t state = 88172645463325252u; /* xorshift64 (Marsaglia 2003) */
+
+    build_objects(scene);
+    for (size_t i = scene->count - 1; i > 0; i--) {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        void *other = scene->objects[state % (i + 1)];
+        set(scene, scene->objects, state % (i + 1), scene->objects[i]);
+        set(scene, scene->objects, i, other);
+    }
+    build_pairs(scene, with);
 }
 
 static void drop_keys(struct scene *scene)
@@ -239,6 +261,8 @@ static const struct row rows[] = {
      BAR_TENTHS},
     {"ephemerons_die", "chained ephemerons, the chain dies", build_chain, drop_first_key,
      check_no_chain, NULL, BAR_TENTHS},
+    {"shuffled", "the living chain, shuffled", build_shuffled, drop_keys, check_chain, NULL,
+     BAR_TENTHS},
 #if __has_include("hearth/inspect.h")
     {"referrers", "get_referrers against one full trace", build_list, NULL, NULL, find_referrers,
      REFERRERS_BAR_TENTHS},

@@ -16,8 +16,8 @@
  * hearth_finalize_run and its kin, called by the embedder, best on a thread of its own (Boehm, POPL 2003).
  *
  * A finalizer runs with the world running and no lock held, and may do everything: allocate, collect,
- * attach threads, register finalizers, resurrect. It must return, and close the frames and scopes it
- * opened. It never runs inside another one of the same heap on the same thread. At hearth_heap_destroy finalizers are
+ * attach threads, register finalizers, resurrect. It must return, and close the frames, scopes and native section it
+ * opened: they are closed for it, scopes and native sections with ESTATE for the error hook. It never runs inside another one of the same heap on the same thread. At hearth_heap_destroy finalizers are
  * not run; see hearth_finalize_all. */
 #ifndef HEARTH_FINALIZE_H
 #define HEARTH_FINALIZE_H

@@ -137,7 +137,8 @@ HEARTH_API hearth_status hearth_retained_size(hearth_mutator *mutator, void *obj
                                               hearth_retained *out);
 /* The up to `most` objects that retain the most bytes, largest first: nodes of the dominator tree of all
  * reachable objects (Lengauer & Tarjan, TOPLAS 1979), so one may retain another of the list. The value of
- * an ephemeron counts as held by the ephemeron alone here, not by its key. Needs memory of its own: about
+ * an ephemeron counts as held by the ephemeron alone here, not by its key: a tree has no place for what dies with
+ * either of two. (hearth_retained_size is exact: either retains it.) Needs memory of its own: about
  * 80 bytes per object and 8 per reference. */
 HEARTH_API hearth_status hearth_retained_top(hearth_mutator *mutator, size_t most,
                                              hearth_retained_fn *fn, void *data);

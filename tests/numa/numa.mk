@@ -41,10 +41,11 @@ $(NUMA)/tsc_khz: tests/numa/tsc_khz.c | deps
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(NUMA_FLAGS) -o $@ $<
 
-$(NUMA)/test_access: tests/numa/test_access.c $(NUMA_HEADERS) | deps
+$(NUMA)/test_access: tests/numa/test_access.c tests/numa/test_access_cache.c \
+    $(NUMA_HEADERS) | deps
 	$(say) CC $@
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(NUMA_FLAGS) -fno-tree-vectorize -o $@ $< $(CHECK_LIBS) -lnuma
+	$(Q)$(CC) $(NUMA_FLAGS) -fno-tree-vectorize -o $@ $(filter %.c,$^) $(CHECK_LIBS) -lnuma
 
 guest-plugin: $(NUMA_PLUGIN) ## build the access-counting plugin of the NUMA guest
 
