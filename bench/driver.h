@@ -215,6 +215,8 @@ int main(int argc, char **argv)
     report.pause_p50_ms = system.pause_p50_ms;
     report.pause_p99_ms = system.pause_p99_ms;
     report.pause_max_ms = system.pause_max_ms;
+    report.minor_p50_ms = system.minor_p50_ms;
+    report.minor_p99_ms = system.minor_p99_ms;
     report.wall_s = (double)(measure_now() - begin) * 1e-9;
     report.cpu_s = measure_cpu_seconds();
     report.peak_rss_mb = driver_rss > 0 ? driver_rss : measure_peak_rss_mb();
