@@ -9,7 +9,7 @@ docs     the same, and puts the tables and pictures into docs/performance.md and
 
 Environment:
   BENCH_PROGRAMS=DIR  where the programs are and the results go (build/bench)
-  GROUPS="core mark"  only these groups of cases: core heap threads nodes live mark alloc barrier pause
+  WHAT="core mark"    only these groups of cases: core heap threads nodes live mark alloc barrier pause
   WORK="lru cache"    only these workloads            ON="hearth bdwgc"   only these systems
   ROUNDS=n            rounds (5)                      RETRIES=n           repeats of a busy run (2)
   LIMIT=p             percent of the machine that others may use in a run (3)
@@ -60,7 +60,7 @@ def words(name, allowed=None):
 
 def chosen(quick):
     extra = words("EXTRA")
-    groups = words("GROUPS", matrix.GROUPS) or matrix.GROUPS
+    groups = words("WHAT", matrix.GROUPS) or matrix.GROUPS
     cases = list(matrix.quick_cases(extra) if quick else
                  matrix.all_cases(groups, extra, measure.CPUS, os.environ.get("LARGE") == "1"))
     work, systems = words("WORK"), words("ON")

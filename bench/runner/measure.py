@@ -99,20 +99,28 @@ def rounds_of(case, rounds):
     return max(1, rounds - matrix.FEWER.get(case.group, 0))
 
 
+def last_round(raw):
+    if not os.path.exists(raw):
+        return 0
+    with open(raw) as lines:
+        return max((json.loads(line)["round"] for line in lines), default=0)
+
+
 def run_all(cases, programs, raw, rounds, limit, retries, deadline=None):
     """Appends a line to the file `raw` for every run. Ends early, between two runs, at the deadline."""
+    done = last_round(raw)
     with open(raw, "a") as out:
-        for number in range(1, rounds + 1):
-            order = [case for case in cases if number <= rounds_of(case, rounds)]
+        for number in range(done + 1, done + rounds + 1):
+            order = [case for case in cases if number - done <= rounds_of(case, rounds)]
             if number % 2 == 0:
                 order.reverse()
             for at, case in enumerate(order, 1):
                 if deadline is not None and time.time() > deadline:
                     say("")
                     print("stopped in round %d of %d, at case %d of %d: TIME is over"
-                          % (number, rounds, at, len(order)))
+                          % (number - done, rounds, at, len(order)))
                     return
-                say("round %d of %d, %d of %d: %s" % (number, rounds, at, len(order),
+                say("round %d of %d, %d of %d: %s" % (number - done, rounds, at, len(order),
                                                       matrix.name(case)))
                 result, others = measure(case, programs, limit, retries)
                 out.write(json.dumps({"case": case._asdict(), "round": number,
