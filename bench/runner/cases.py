@@ -21,7 +21,8 @@ MARK = ["random", "list", "tree", "shuffled", "array"]
 ALLOC = ["16", "24", "32", "64", "128", "256", "512", "1024", "2048", "4096"]
 BARRIER = ["young", "old", "array", "random", "range"]
 HEAPS = [1.3, 1.6, 2, 2.5, 3, 4, 6]
-LIVE_MB = [10, 40, 160, 640, 2560]  # 8000 too with LARGE=1
+LIVE_MB = [10, 40, 160, 640]  # MB live; and with LARGE=1
+LARGE_MB = [2560, 8000]
 LRU_MB, QUADS_MB = 40.0, 16.8  # live at size 1
 ONE_MARKER = {"hearth": {"HEARTH_OPTIONS": "workers=1"}, "bdwgc": {"GC_MARKERS": "1"},
               "java-parallel": {"JAVA_FLAGS": "-XX:ParallelGCThreads=1"},
@@ -91,7 +92,7 @@ def nodes(extra):
 
 def live(extra, large=False):
     """The same work per live byte, as the heap grows: enough requests that all is replaced twice."""
-    for megabytes in LIVE_MB + ([8000] if large else []):
+    for megabytes in LIVE_MB + (LARGE_MB if large else []):
         size = megabytes / LRU_MB
         for system in ("hearth", "bdwgc"):
             yield Case("live", "lru", "", system, 1, 2, size, max(1, size * 2 / 3), {})

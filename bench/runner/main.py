@@ -15,7 +15,7 @@ Environment:
   LIMIT=p             percent of the machine that others may use in a run (3)
   TIME=s              begin no run later than so many seconds from now
   ADD=1               add to the raw runs that are there, instead of beginning anew
-  LARGE=1             also the case with 8 GB live     EXTRA="a b"         more systems (EXTRA_SYSTEMS)
+  LARGE=1             also 2.5 and 8 GB live           EXTRA="a b"         more systems (EXTRA_SYSTEMS)
 
 Invariant: results come from raw.jsonl alone, so that they can be made again. Exit status 1 if systems did
 not do the same work, or if --strict is given and a bar is missed.
