@@ -54,15 +54,18 @@ run: all $(addprefix $(OUT)/bench/gcbench-,hearth bdwgc mimalloc) ## the main jo
 NEEDED_BENCH := cmd:python3=python3 cmd:gnuplot=gnuplot-nox
 RUN_BENCH := EXTRA='$(EXTRA_NAMES)' BENCH_PROGRAMS=$(OUT)/bench python3 bench/runner/main.py
 
-.PHONY: deps-bench bench-report bench-docs
+.PHONY: deps-bench bench-check bench-report bench-docs
 
 deps-bench: deps
 	$(call need,$(NEEDED_BENCH))
 
-bench: all bench-programs bench-peers | deps-bench ## measure every workload on every system against the bars (WHAT=, WORK=, ON=)
+bench-check: | deps-bench ## the runner's own arithmetic
+	@python3 -m unittest -q discover -s bench/runner
+
+bench: all bench-check bench-programs bench-peers | deps-bench ## measure every workload on every system against the bars (WHAT=, WORK=, ON=)
 	@$(RUN_BENCH) run $(ARGS)
 
-bench-quick: all bench-programs | deps-bench ## the same, small and once, with the peers that are built
+bench-quick: all bench-check bench-programs | deps-bench ## the same, small and once, with the peers that are built
 	@$(RUN_BENCH) quick $(ARGS)
 
 bench-report: | deps-bench ## tables and pictures of what was measured
