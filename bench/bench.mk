@@ -60,7 +60,7 @@ deps-bench: deps
 	$(call need,$(NEEDED_BENCH))
 
 bench-check: | deps-bench ## the runner's own arithmetic
-	@python3 -m unittest -q discover -s bench/runner
+	@python3 -m unittest discover -q -s bench/runner
 
 bench: all bench-check bench-programs bench-peers | deps-bench ## measure every workload on every system against the bars (WHAT=, WORK=, ON=)
 	@$(RUN_BENCH) run $(ARGS)
