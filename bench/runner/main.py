@@ -12,6 +12,7 @@ Environment:
   WHAT="core mark"    only these groups of cases: core heap threads nodes live mark alloc barrier pause
   WORK="lru cache"    only these workloads            ON="hearth bdwgc"   only these systems
   ROUNDS=n            rounds (5)                      RETRIES=n           repeats of a busy run (2)
+  SCALE=f             work of each run, as a multiple of the usual
   LIMIT=p             percent of the machine that others may use in a run (3)
   TIME=s              begin no run later than so many seconds from now
   ADD=1               add to the raw runs that are there, instead of beginning anew
@@ -50,6 +51,17 @@ def whole(name, usual, least):
     return int(text)
 
 
+def positive(name, usual):
+    text = os.environ.get(name, "") or str(usual)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        usage("%s: '%s' is not a number above 0" % (name, text))
+    return value
+
+
 def words(name, allowed=None):
     found = os.environ.get(name, "").split()
     for word in found:
@@ -71,7 +83,8 @@ def chosen(quick):
                 usage("%s: '%s' is none of: %s" % (name, word, " ".join(sorted(there))))
     cases = [case for case in cases if case.group in groups and (not work or case.workload in work)
              and (not systems or case.system in systems)]
-    return cases
+    factor = positive("SCALE", 1)
+    return [case._replace(scale=case.scale * factor) for case in cases]
 
 
 def built(cases, programs):
@@ -143,7 +156,7 @@ def report(programs, quick, documents, strict):
     raw = os.path.join(programs, "quick.jsonl" if quick else "raw.jsonl")
     if not os.path.exists(raw):
         usage("%s is not there: nothing was measured yet" % raw)
-    results = figures.Results(raw, float(os.environ.get("LIMIT") or 3))
+    results = figures.Results(raw, positive("LIMIT", 3))
     bars = judging.judge(results)
     conditions = conditions_of(results, quick)
     with open(os.path.join(programs, prefix + ".json"), "w") as out:
@@ -209,7 +222,7 @@ def main():
         if os.environ.get("ADD") != "1" and os.path.exists(raw):
             os.rename(raw, raw + ".before")
         measure.run_all(cases, programs, raw, 1 if quick else whole("ROUNDS", 5, 1),
-                        float(os.environ.get("LIMIT") or 3), 0 if quick else whole("RETRIES", 2, 0),
+                        positive("LIMIT", 3), 0 if quick else whole("RETRIES", 2, 0),
                         time.time() + seconds if seconds else None)
     return report(programs, quick, mode == "docs", strict)
 
