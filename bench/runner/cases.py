@@ -99,13 +99,15 @@ def live(extra, large=False):
         yield Case("live", "quads", "", "hearth", 1, 2, megabytes / QUADS_MB, 1, {})
 
 
-def mark(extra):
+def mark(extra, cpus=2):
+    """One worker; then, for two collectors, as many as there are processors; then huge pages."""
     for variant in MARK:
         for system in ("hearth", "bdwgc", "java-serial", "java-parallel", "go", "ocaml"):
             yield Case("mark", "mark", variant, system, 1, 2, 1, 1, ONE_MARKER[system])
-        for system in ("hearth", "bdwgc"):
-            two = {"hearth": {"HEARTH_OPTIONS": "workers=2"}, "bdwgc": {"GC_MARKERS": "2"}}[system]
-            yield Case("mark", "mark", variant, system, 1, 2, 1, 1, two)
+        for workers in (n for n in (2, 4, 8, 16, 32, 64) if n == 2 or n <= cpus):
+            yield Case("mark", "mark", variant, "hearth", 1, 2, 1, 1,
+                       {"HEARTH_OPTIONS": "workers=%d" % workers})
+            yield Case("mark", "mark", variant, "bdwgc", 1, 2, 1, 1, {"GC_MARKERS": str(workers)})
         for pages in ("on", "off"):
             yield Case("mark", "mark", variant, "hearth", 1, 2, 1, 1,
                        {"HEARTH_OPTIONS": "workers=1,hugepages=" + pages})
@@ -150,8 +152,8 @@ def quick_cases(extra):
 
 
 def all_cases(groups, extra, cpus, large):
-    makers = {"core": core, "heap": heap, "nodes": nodes, "mark": mark, "alloc": alloc,
-              "barrier": barrier, "pause": pause,
+    makers = {"core": core, "heap": heap, "nodes": nodes, "alloc": alloc,
+              "barrier": barrier, "pause": pause, "mark": lambda extra: mark(extra, cpus),
               "threads": lambda extra: threads(extra, cpus), "live": lambda extra: live(extra, large)}
     for group in groups:
         yield from makers[group](extra)

@@ -98,7 +98,7 @@ class Results:
         """hearth's own case with the same arguments, or None."""
         case = figures.case
         if case.group == "mark":
-            workers = "2" if case.env.get("GC_MARKERS") == "2" else "1"
+            workers = case.env.get("GC_MARKERS", "1")
             return self.get("mark", "mark", "hearth", case.variant,
                             env={"HEARTH_OPTIONS": "workers=" + workers})
         return self.get(case.group, case.workload, "hearth", case.variant, case.threads, case.heap_x,

@@ -127,7 +127,21 @@ def group_table(results, group):
                 ""] + grid(results, group, lambda c: c.threads,
                            lambda f: "%s / %s" % (number(f.median("latency_p50_us")),
                                                   number(f.median("latency_p99_us"))))
-    return wide_table(results, group)
+    return wide_table(results, group) + latency_rows(results, group)
+
+
+def latency_rows(results, group):
+    """How long requests took, of the workloads that time each."""
+    timed = [f for f in results.group(group) if f.complete and f.median("latency_max_us") > 0]
+    if not timed:
+        return []
+    lines = ["", "How long a request takes, us of wall time:", ""]
+    lines += head(["work", "system", "threads", "p50", "p99", "p99.9", "longest"])
+    for figures in timed:
+        lines.append(row([work(figures), label(figures), str(figures.case.threads)] +
+                         [number(figures.median("latency_%s_us" % p)) + mark(figures)
+                          for p in ("p50", "p99", "p999", "max")]))
+    return lines
 
 
 def live_mb(case):
