@@ -97,7 +97,8 @@ help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(filter %Makefile %.mk,$(MAKEFILE_LIST)) | \
 	    while IFS=$$'\t' read -r name text; do printf '  %-14s %s\n' "$$name" "$$text"; done
 	@echo 'variables: SUITES="a b" (only these test suites), SEED=n (repeat a test run),'
-	@echo '           SCALE=f THREADS=n (for run), SCALE=f ROUNDS=n ARGS=--strict (for bench),'
+	@echo '           SCALE=f THREADS=n (for run); WHAT="core mark" WORK="lru cache" ON="hearth bdwgc"'
+	@echo '           ROUNDS=n SCALE=f TIME=seconds ADD=1 ARGS=--strict (for bench),'
 	@echo '           NUMA_MACHINES="a b" (for check-numa; all: tests/numa/guest --list)'
 	@echo '           EXTRA_SYSTEMS=DIR (more benchmark adapters, DIR/<name>.h and .mk),'
 	@echo '           CFLAGS=... LDFLAGS=... (added to the own ones)'

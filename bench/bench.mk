@@ -50,11 +50,38 @@ bench-programs: $(BENCH_PROGRAMS) ## build build/bench/<workload>-<system> (EXTR
 run: all $(addprefix $(OUT)/bench/gcbench-,hearth bdwgc mimalloc) ## the main job: GCBench on all nodes, compared with bdwgc and mimalloc
 	@BENCH_PROGRAMS=$(OUT)/bench bench/run.sh
 
-bench: all bench-programs ## measure every workload on every system against the bars
-	@BENCH_PROGRAMS=$(OUT)/bench EXTRA='$(EXTRA_NAMES)' bench/compare.sh $(ARGS)
+# What is measured, and how, is in bench/runner/main.py: WHAT, WORK, ON, ROUNDS, LIMIT, RETRIES, TIME, ADD.
+NEEDED_BENCH := cmd:python3=python3 cmd:gnuplot=gnuplot-nox
+RUN_BENCH := EXTRA='$(EXTRA_NAMES)' BENCH_PROGRAMS=$(OUT)/bench python3 bench/runner/main.py
 
-bench-quick: all bench-programs ## the same, smaller and fewer runs
-	@BENCH_PROGRAMS=$(OUT)/bench EXTRA='$(EXTRA_NAMES)' bench/compare.sh --quick $(ARGS)
+.PHONY: deps-bench bench-check bench-report bench-docs
+
+deps-bench: deps
+	$(call need,$(NEEDED_BENCH))
+
+bench-check: | deps-bench ## the runner's own arithmetic
+	@python3 -m unittest discover -q -s bench/runner
+
+bench: all bench-check bench-programs bench-peers | deps-bench ## measure every workload on every system against the bars (WHAT=, WORK=, ON=)
+	@$(RUN_BENCH) run $(ARGS)
+
+bench-quick: all bench-check bench-programs | deps-bench ## the same, small and once, with the peers that are built
+	@$(RUN_BENCH) quick $(ARGS)
+
+bench-report: | deps-bench ## tables and pictures of what was measured
+	@$(RUN_BENCH) report $(ARGS)
+
+bench-docs: | deps-bench ## the same, and into README.md and docs/performance.md
+	@$(RUN_BENCH) docs $(ARGS)
+
+.PHONY: bench-instr bench-instr-update
+bench-instr bench-instr-update: $(addprefix $(OUT)/bench/,$(BENCH_WORKLOADS:%=%-hearth)) | deps-bench deps-valgrind
+
+bench-instr: ## count instructions of small workloads, against bench/instructions.txt
+	@BENCH_PROGRAMS=$(OUT)/bench python3 bench/runner/instructions.py check
+
+bench-instr-update: ## the same, and write them there
+	@BENCH_PROGRAMS=$(OUT)/bench python3 bench/runner/instructions.py update
 
 include bench/peers/peers.mk
 include bench/numa/bench-numa.mk

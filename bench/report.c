@@ -21,11 +21,14 @@ static void print_json(const struct report *r)
            "\"pause_max_ms\":%.4f,\"checksum\":\"%016" PRIx64 "\",\"live_mb\":%.3f,"
            "\"heap_mb\":%.3f,\"variant\":\"%s\",\"size\":%g,\"ops\":%" PRIu64
            ",\"work_cpu_s\":%.4f,\"work_wall_s\":%.4f,\"latency_p50_us\":%.3f,"
-           "\"latency_p99_us\":%.3f,\"latency_p999_us\":%.3f,\"latency_max_us\":%.3f}\n",
+           "\"latency_p99_us\":%.3f,\"latency_p999_us\":%.3f,\"latency_max_us\":%.3f,\"minor_p50_"
+           "ms\":%.4f,"
+           "\"minor_p99_ms\":%.4f}\n",
            r->workload, r->system, r->threads, r->heap_x, r->allocations, r->cpu_s, r->wall_s,
            r->peak_rss_mb, r->collections, r->pause_p50_ms, r->pause_p99_ms, r->pause_max_ms,
            r->checksum, r->live_mb, r->heap_mb, r->variant, r->size, r->ops, r->work_cpu_s,
-           r->work_wall_s, r->latency_us[0], r->latency_us[1], r->latency_us[2], r->latency_us[3]);
+           r->work_wall_s, r->latency_us[0], r->latency_us[1], r->latency_us[2], r->latency_us[3],
+           r->minor_p50_ms, r->minor_p99_ms);
 }
 
 static void print_table(const struct report *r)

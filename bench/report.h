@@ -29,6 +29,8 @@ struct report {
     uint64_t ops;        /* operations: updates, requests ...; else the allocations    */
     double work_cpu_s;   /* of the operations alone, without preparations; else cpu_s  */
     double work_wall_s;
+    double minor_p50_ms; /* pauses of collections of young objects alone               */
+    double minor_p99_ms;
     double latency_us[4]; /* an operation's p50, p99, p99.9 and longest; 0: not taken   */
 };
 

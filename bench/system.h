@@ -77,6 +77,8 @@ struct sys_report {
     double pause_p50_ms;  /* time the program stood still for one of them ...    */
     double pause_p99_ms;
     double pause_max_ms;
+    double minor_p50_ms; /* the same of collections of young objects alone              */
+    double minor_p99_ms;
 };
 
 /* Pointer-free data of any length. */

@@ -12,13 +12,14 @@ set -eu
 system=$1 workload=$2 programs=$3
 shift 3
 live=$("$programs/$workload-hearth" --live "$@") || exit $?
-case $live in '' | *[!0-9]*) echo "$live"; exit 0 ;; esac
+case " $* " in *' --live '* | *' --help '*) echo "$live" && exit 0 ;; esac
 
+least=8192 # KiB: the virtual machine refuses less, and ZGC does not get on with it
 case $system in
 java-serial) collector=-XX:+UseSerialGC ;;
 java-parallel) collector=-XX:+UseParallelGC ;;
 java-g1) collector=-XX:+UseG1GC ;;
-java-z) collector=-XX:+UseZGC ;;
+java-z) collector=-XX:+UseZGC least=32768 ;;
 *) echo "java.sh: '$system' is no system" >&2; exit 2 ;;
 esac
 
@@ -28,8 +29,8 @@ for word; do
     case $word in --heap-x=*) heap_x=${word#*=} ;; esac
     last=$word
 done
-# The virtual machine refuses less than some MB.
-heap=$(awk -v live="$live" -v x="$heap_x" 'BEGIN { k = live * x / 1024; printf "%d", k < 8192 ? 8192 : k }')
+heap=$(awk -v live="$live" -v x="$heap_x" -v least=$least \
+    'BEGIN { k = live * x / 1024; printf "%d", k < least ? least : k }')
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT

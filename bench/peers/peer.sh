@@ -12,7 +12,7 @@ set -eu
 system=$1 workload=$2 programs=$3
 shift 3
 live=$("$programs/$workload-hearth" --live "$@") || exit $?
-case $live in '' | *[!0-9]*) echo "$live"; exit 0 ;; esac
+case " $* " in *' --live '* | *' --help '*) echo "$live" && exit 0 ;; esac
 export BENCH_LIVE="$live"
 
 case $system in

@@ -49,6 +49,8 @@ static inline void sys_stop(struct sys_report *report)
     report->collections = stats.minor_count + stats.full_count;
     report->pause_p50_ms = (double)hearth_pause_percentile(system_heap, -1, 50) * 1e-6;
     report->pause_p99_ms = (double)hearth_pause_percentile(system_heap, -1, 99) * 1e-6;
+    report->minor_p50_ms = (double)hearth_pause_percentile(system_heap, HEARTH_GC_MINOR, 50) * 1e-6;
+    report->minor_p99_ms = (double)hearth_pause_percentile(system_heap, HEARTH_GC_MINOR, 99) * 1e-6;
     report->pause_max_ms = (double)stats.pause_max_ns * 1e-6;
     if (hearth_heap_destroy(system_heap) != HEARTH_OK)
         bench_fail(1, "the heap cannot be destroyed: %s", hearth_last_error());
