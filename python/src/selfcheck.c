@@ -68,6 +68,9 @@ static int hp_find_known(void)
     hp_known.dict = PyDict_Type.tp_traverse;
     hp_known.function = PyFunction_Type.tp_traverse;
     hp_known.cell = PyCell_Type.tp_traverse;
+    hp_known.builtin = PyCFunction_Type.tp_traverse;
+    hp_known.descriptor = PyMethodDescr_Type.tp_traverse;
+    hp_known.reference = _PyWeakref_RefType.tp_traverse;
     dl_iterate_phdr(hp_segment, NULL);
     if (hp_known.data_bytes == 0 || hp_known.text_bytes == 0)
         return hp_refuse("its data and code were not found in any loaded segment");
@@ -97,12 +100,16 @@ static int hp_check_sizes(void)
         {&PyFunction_Type, sizeof(PyFunctionObject)},
         {&PyCell_Type, sizeof(PyCellObject)},
         {&PyType_Type, sizeof(PyHeapTypeObject)},
+        {&PyCFunction_Type, sizeof(PyCFunctionObject)},
+        {&PyMethodDescr_Type, sizeof(PyMethodDescrObject)},
         {&_PyWeakref_RefType, sizeof(PyWeakReference)},
     };
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
         if ((size_t)expected[i].type->tp_basicsize != expected[i].size)
             return hp_refuse("%s objects have %zd bytes, not %zu", expected[i].type->tp_name,
                              expected[i].type->tp_basicsize, expected[i].size);
+    if (PyType_IS_GC(&PyCode_Type))
+        return hp_refuse("code objects are collectable");
     return 0;
 }
 

@@ -21,7 +21,7 @@ struct hp_known {
     size_t data_bytes; /* and how long it is                                        */
     uintptr_t text;    /* its code                                                  */
     size_t text_bytes;
-    traverseproc list, tuple, dict, instance, function, cell;
+    traverseproc list, tuple, dict, instance, function, cell, builtin, descriptor, reference;
 };
 extern struct hp_known hp_known;
 
@@ -67,6 +67,21 @@ HP_HOT bool hp_is_static(const void *o)
     return (uintptr_t)o - hp_known.data < hp_known.data_bytes;
 }
 
+/* An object that has just been marked and refers to one other at most, *o: that is to be looked at next, and the object
+ * itself need not go through the stack. */
+HP_HOT bool hp_is_leaf(PyObject **o)
+{
+    traverseproc traverse = Py_TYPE(*o)->tp_traverse;
+    if (traverse == hp_known.descriptor)
+        *o = (PyObject *)PyDescr_TYPE(*o);
+    else if (traverse == hp_known.reference)
+        *o = ((PyWeakReference *)*o)->wr_callback;
+    else
+        return false;
+    return true;
+}
+void hp_see_leaf(struct hp_worker *worker, PyObject *o);
+
 HP_HOT void hp_see(struct hp_worker *w, PyObject *o, const enum hp_visit how, const bool parallel)
 {
     if (hp_is_static(o))
@@ -87,6 +102,11 @@ HP_HOT void hp_see(struct hp_worker *w, PyObject *o, const enum hp_visit how, co
         return;
     }
     __atomic_store_n(&g->_gc_prev, prev & ~HP_COLLECTING, __ATOMIC_RELAXED);
+    if (!parallel && hp_is_leaf(&o)) {
+        if (o != NULL && !hp_is_static(o))
+            hp_see_leaf(w, o);
+        return;
+    }
     if (parallel && HP_UNLIKELY(w->top == w->room))
         hp_worker_full(w);
     w->stack[w->top++] = g;
@@ -168,8 +188,11 @@ HP_HOT void hp_visit_dict(PyObject *o, struct hp_worker *w, const enum hp_visit 
             HP_SEE(dict->ma_values->values[i]);
     } else if (DK_IS_UNICODE(keys)) {
         PyDictUnicodeEntry *entry = DK_UNICODE_ENTRIES(keys);
-        for (Py_ssize_t i = 0; i < n; i++)
+        for (Py_ssize_t i = 0; i < n; i++) {
+            if (i + HP_AHEAD < n)
+                __builtin_prefetch(entry[i + HP_AHEAD].me_value);
             HP_SEE(entry[i].me_value);
+        }
     } else {
         PyDictKeyEntry *entry = DK_ENTRIES(keys);
         for (Py_ssize_t i = 0; i < n; i++)
@@ -180,22 +203,34 @@ HP_HOT void hp_visit_dict(PyObject *o, struct hp_worker *w, const enum hp_visit 
     }
 }
 
+/* Names are strings, and code is not collectable: marking need not look at them. (A name may be of a subclass of str that
+ * refers to something. It is not marked then, but found alive by its reference count.) */
 HP_HOT void hp_visit_function(PyObject *o, struct hp_worker *w, const enum hp_visit how,
                               const bool parallel)
 {
     PyFunctionObject *f = (PyFunctionObject *)o;
-    HP_SEE(f->func_code);
     HP_SEE(f->func_globals);
     HP_SEE(f->func_module);
     HP_SEE(f->func_defaults);
     HP_SEE(f->func_kwdefaults);
     HP_SEE(f->func_doc);
-    HP_SEE(f->func_name);
     HP_SEE(f->func_dict);
     HP_SEE(f->func_closure);
     HP_SEE(f->func_annotations);
     HP_SEE(f->func_builtins);
-    HP_SEE(f->func_qualname);
+    if (how == HP_SUBTRACT) {
+        HP_SEE(f->func_code);
+        HP_SEE(f->func_name);
+        HP_SEE(f->func_qualname);
+    }
+}
+
+HP_HOT void hp_visit_builtin(PyObject *o, struct hp_worker *w, const enum hp_visit how,
+                             const bool parallel)
+{
+    HP_SEE(PyCFunction_GET_CLASS(o));
+    HP_SEE(((PyCFunctionObject *)o)->m_self);
+    HP_SEE(((PyCFunctionObject *)o)->m_module);
 }
 
 /* __slots__ of one class of the chain. */
@@ -274,6 +309,8 @@ HP_HOT bool hp_visit(PyObject *o, struct hp_worker *w, const enum hp_visit how, 
         hp_visit_tuple(o, w, how, parallel);
     else if (traverse == hp_known.function)
         hp_visit_function(o, w, how, parallel);
+    else if (traverse == hp_known.builtin)
+        hp_visit_builtin(o, w, how, parallel);
     else if (traverse == hp_known.cell)
         HP_SEE(((PyCellObject *)o)->ob_ref);
     else if (parallel && !hp_trusted(traverse))
