@@ -66,6 +66,7 @@ static int hp_find_known(void)
     hp_known.list = PyList_Type.tp_traverse;
     hp_known.tuple = PyTuple_Type.tp_traverse;
     hp_known.dict = PyDict_Type.tp_traverse;
+    hp_known.set = PySet_Type.tp_traverse;
     hp_known.function = PyFunction_Type.tp_traverse;
     hp_known.cell = PyCell_Type.tp_traverse;
     hp_known.builtin = PyCFunction_Type.tp_traverse;
@@ -97,6 +98,7 @@ static int hp_check_sizes(void)
         {&PyList_Type, sizeof(PyListObject)},
         {&PyTuple_Type, sizeof(PyTupleObject) - sizeof(PyObject *)},
         {&PyDict_Type, sizeof(PyDictObject)},
+        {&PySet_Type, sizeof(PySetObject)},
         {&PyFunction_Type, sizeof(PyFunctionObject)},
         {&PyCell_Type, sizeof(PyCellObject)},
         {&PyType_Type, sizeof(PyHeapTypeObject)},
@@ -202,6 +204,8 @@ static const char hp_samples_source[] =
     "    u.z = b\n"
     "    def f(x=a, *, y=b) -> c: return x, b\n"
     "    f.attribute = c\n"
+    "    g = {a, b, 1, 2, 3, 'x'} - {b}\n"
+    "    g.remove(2)\n"
     "    return [p, q, p.__dict__, r, s, t, u, Record((a, a, c)), f, f.__closure__[0],\n"
     "            [a, None, 1, b, 'x'], (a, b, c, None), {'x': a, 'y': b}, {a: b, 1: c, (): a}, {}, "
     "[], ()]\n"

@@ -21,7 +21,7 @@ struct hp_known {
     size_t data_bytes; /* and how long it is                                        */
     uintptr_t text;    /* its code                                                  */
     size_t text_bytes;
-    traverseproc list, tuple, dict, instance, function, cell, builtin, descriptor, reference;
+    traverseproc list, tuple, dict, set, instance, function, cell, builtin, descriptor, reference;
 };
 extern struct hp_known hp_known;
 
@@ -203,22 +203,35 @@ HP_HOT void hp_visit_dict(PyObject *o, struct hp_worker *w, const enum hp_visit 
     }
 }
 
-/* Names are strings, and code is not collectable: marking need not look at them. (A name may be of a subclass of str that
- * refers to something. It is not marked then, but found alive by its reference count.) */
+/* Deleted entries have a key of their own, a static object. */
+HP_HOT void hp_visit_set(PyObject *o, struct hp_worker *w, const enum hp_visit how,
+                         const bool parallel)
+{
+    PySetObject *set = (PySetObject *)o;
+    for (Py_ssize_t i = 0; i <= set->mask; i++) {
+        if (i + HP_AHEAD <= set->mask)
+            __builtin_prefetch(set->table[i + HP_AHEAD].key);
+        HP_SEE(set->table[i].key);
+    }
+}
+
+/* What a function or a built-in one refers to is mostly strings and code, which are not collectable, and what others refer
+ * to as well; marking does not even look at those, for a look may have to wait for memory. (A name may be of a subclass
+ * of str that refers to something. It is not marked then, but found alive by its reference count.) */
 HP_HOT void hp_visit_function(PyObject *o, struct hp_worker *w, const enum hp_visit how,
                               const bool parallel)
 {
     PyFunctionObject *f = (PyFunctionObject *)o;
     HP_SEE(f->func_globals);
-    HP_SEE(f->func_module);
     HP_SEE(f->func_defaults);
     HP_SEE(f->func_kwdefaults);
-    HP_SEE(f->func_doc);
     HP_SEE(f->func_dict);
     HP_SEE(f->func_closure);
     HP_SEE(f->func_annotations);
-    HP_SEE(f->func_builtins);
     if (how == HP_SUBTRACT) {
+        HP_SEE(f->func_builtins);
+        HP_SEE(f->func_module);
+        HP_SEE(f->func_doc);
         HP_SEE(f->func_code);
         HP_SEE(f->func_name);
         HP_SEE(f->func_qualname);
@@ -228,9 +241,11 @@ HP_HOT void hp_visit_function(PyObject *o, struct hp_worker *w, const enum hp_vi
 HP_HOT void hp_visit_builtin(PyObject *o, struct hp_worker *w, const enum hp_visit how,
                              const bool parallel)
 {
-    HP_SEE(PyCFunction_GET_CLASS(o));
     HP_SEE(((PyCFunctionObject *)o)->m_self);
-    HP_SEE(((PyCFunctionObject *)o)->m_module);
+    if (how == HP_SUBTRACT) {
+        HP_SEE(PyCFunction_GET_CLASS(o));
+        HP_SEE(((PyCFunctionObject *)o)->m_module);
+    }
 }
 
 /* __slots__ of one class of the chain. */
@@ -309,6 +324,8 @@ HP_HOT bool hp_visit(PyObject *o, struct hp_worker *w, const enum hp_visit how, 
         hp_visit_tuple(o, w, how, parallel);
     else if (traverse == hp_known.function)
         hp_visit_function(o, w, how, parallel);
+    else if (traverse == hp_known.set)
+        hp_visit_set(o, w, how, parallel);
     else if (traverse == hp_known.builtin)
         hp_visit_builtin(o, w, how, parallel);
     else if (traverse == hp_known.cell)
@@ -327,6 +344,8 @@ HP_HOT void hp_prefetch(PyObject *o)
     traverseproc traverse = type->tp_traverse;
     if (traverse == hp_known.list) {
         __builtin_prefetch(((PyListObject *)o)->ob_item);
+    } else if (traverse == hp_known.set) {
+        __builtin_prefetch(((PySetObject *)o)->table);
     } else if (traverse == hp_known.dict) {
         PyDictObject *dict = (PyDictObject *)o;
         __builtin_prefetch((char *)dict->ma_keys);
