@@ -220,7 +220,7 @@ static void hp_targets_arm(PyObject *targets, uintptr_t *saved)
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(targets); i++) {
         PyGC_Head *g = HP_HEAD(PyList_GET_ITEM(targets, i));
         saved[i] = g->_gc_prev;
-        g->_gc_prev = 1000 * HP_ONE_REF | HP_COLLECTING;
+        g->_gc_prev = 1000 * HP_ONE_REF | HP_COUNTED | HP_COLLECTING;
     }
 }
 
@@ -239,10 +239,11 @@ static int hp_check_sample(PyObject *o, PyObject *targets)
 {
     uintptr_t saved[HP_TARGETS], theirs[HP_TARGETS], ours[HP_TARGETS];
     hp_targets_arm(targets, saved);
-    Py_TYPE(o)->tp_traverse(o, hp_see_subtract, NULL);
+    struct hp_worker worker = {.stack = NULL};
+    Py_TYPE(o)->tp_traverse(o, hp_see_subtract, &worker);
     hp_targets_read(targets, saved, theirs);
     hp_targets_arm(targets, saved);
-    hp_visit(o, NULL, HP_SUBTRACT, false);
+    hp_visit(o, &worker, HP_SUBTRACT, false);
     hp_targets_read(targets, saved, ours);
     if (memcmp(theirs, ours, sizeof ours) != 0)
         return hp_refuse("%s objects are not laid out as they should be", Py_TYPE(o)->tp_name);

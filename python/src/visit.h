@@ -35,12 +35,14 @@ enum { HP_NODES_MAX = 64 };
 struct hp_worker {
     PyGC_Head **stack;
     size_t top, room;
-    int number;                         /* 0: the holder of the GIL                               */
-    int home, acting;                   /* node it is bound to; it works for                      */
-    uintptr_t base, bytes;              /* of the window of `acting`, if references are routed    */
-    size_t plenty;                      /* entries on the stack above which some are given away   */
-    size_t marked;                      /* objects visited                                        */
-    uint64_t sent;                      /* references sent to other nodes                         */
+    int number;            /* 0: the holder of the GIL                               */
+    int home, acting;      /* node it is bound to; it works for                      */
+    uintptr_t base, bytes; /* of the window of `acting`, if references are routed    */
+    size_t plenty;         /* entries on the stack above which some are given away   */
+    size_t marked;         /* objects visited                                        */
+    size_t zeros;  /* candidates without references left: subtracting counts up, reviving down */
+    bool left;     /* some candidates were tagged: only the holder of the GIL may visit them */
+    uint64_t sent; /* references sent to other nodes                         */
     struct hg_mail *mail;               /* while marking with others                              */
     struct hg_batch *out[HP_NODES_MAX]; /* being filled for other nodes               */
     struct hp_vec strange;              /* objects that only the holder of the GIL may visit      */
@@ -55,7 +57,8 @@ bool hp_worker_route(struct hp_worker *worker, PyObject *o);
 bool hp_trusted(traverseproc traverse);
 
 /* Marking by several, references to other nodes being sent there: HP_ROUTE. */
-enum hp_visit { HP_SUBTRACT, HP_MARK, HP_ROUTE };
+/* Dividing: only those without any reference left are marked, the others are alive anyway: HP_REVIVE. */
+enum hp_visit { HP_SUBTRACT, HP_MARK, HP_ROUTE, HP_REVIVE };
 
 HP_HOT bool hp_is_gc(PyObject *o)
 {
@@ -96,13 +99,19 @@ HP_HOT void hp_see(struct hp_worker *w, PyObject *o, const enum hp_visit how, co
         return;
     if (how == HP_SUBTRACT) {
         if (parallel)
-            __atomic_fetch_sub(&g->_gc_prev, HP_ONE_REF, __ATOMIC_RELAXED);
+            prev = __atomic_fetch_sub(&g->_gc_prev, HP_ONE_REF, __ATOMIC_RELAXED);
         else
             g->_gc_prev = prev - HP_ONE_REF;
+        w->zeros += prev < 2 * HP_ONE_REF;
         return;
     }
+    if (how == HP_REVIVE) {
+        if ((prev & HP_COUNTED) && prev >= HP_ONE_REF)
+            return;
+        w->zeros--;
+    }
     __atomic_store_n(&g->_gc_prev, prev & ~HP_COLLECTING, __ATOMIC_RELAXED);
-    if (!parallel && hp_is_leaf(&o)) {
+    if (how == HP_MARK && !parallel && hp_is_leaf(&o)) {
         if (o != NULL && !hp_is_static(o))
             hp_see_leaf(w, o);
         return;
@@ -145,12 +154,19 @@ static inline int hp_see_route(PyObject *o, void *w)
     hp_see(w, o, HP_ROUTE, true);
     return 0;
 }
+static inline int hp_see_revive(PyObject *o, void *w)
+{
+    hp_see(w, o, HP_REVIVE, false);
+    return 0;
+}
 HP_HOT visitproc hp_seer(const enum hp_visit how, const bool parallel)
 {
     if (how == HP_SUBTRACT)
         return parallel ? hp_see_subtract_parallel : hp_see_subtract;
     if (how == HP_ROUTE)
         return hp_see_route;
+    if (how == HP_REVIVE)
+        return hp_see_revive;
     return parallel ? hp_see_mark_parallel : hp_see_mark;
 }
 
@@ -228,7 +244,7 @@ HP_HOT void hp_visit_function(PyObject *o, struct hp_worker *w, const enum hp_vi
     HP_SEE(f->func_dict);
     HP_SEE(f->func_closure);
     HP_SEE(f->func_annotations);
-    if (how == HP_SUBTRACT) {
+    if (how == HP_SUBTRACT || how == HP_REVIVE) {
         HP_SEE(f->func_builtins);
         HP_SEE(f->func_module);
         HP_SEE(f->func_doc);
@@ -242,7 +258,7 @@ HP_HOT void hp_visit_builtin(PyObject *o, struct hp_worker *w, const enum hp_vis
                              const bool parallel)
 {
     HP_SEE(((PyCFunctionObject *)o)->m_self);
-    if (how == HP_SUBTRACT) {
+    if (how == HP_SUBTRACT || how == HP_REVIVE) {
         HP_SEE(PyCFunction_GET_CLASS(o));
         HP_SEE(((PyCFunctionObject *)o)->m_module);
     }
