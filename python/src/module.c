@@ -47,6 +47,20 @@ static int hp_add_constants(PyObject *module, struct hp_state *state)
     return PyModule_AddObjectRef(module, "callbacks", state->gc->callbacks);
 }
 
+/* As functions of a module gc, so that they are named so in messages and when pickled. */
+static int hp_add_gc_functions(PyObject *module, PyMethodDef *defs)
+{
+    PyObject *name = PyUnicode_InternFromString("gc");
+    int result = name != NULL ? 0 : -1;
+    for (PyMethodDef *def = defs; result == 0 && def->ml_name != NULL; def++) {
+        PyObject *function = PyCFunction_NewEx(def, module, name);
+        result = function != NULL ? PyModule_AddObjectRef(module, def->ml_name, function) : -1;
+        Py_XDECREF(function);
+    }
+    Py_XDECREF(name);
+    return result;
+}
+
 static int hp_exec(PyObject *module)
 {
     struct hp_state *state = hp_state_of(module);
@@ -64,10 +78,10 @@ static int hp_exec(PyObject *module)
             ? 0
             : -1;
     Py_DECREF(gc_module);
-    if (result == 0 && (hp_add_constants(module, state) < 0 ||
-                        PyModule_AddFunctions(module, hp_gc_functions) < 0 ||
-                        PyModule_AddFunctions(module, hp_object_functions) < 0 ||
-                        PyModule_AddFunctions(module, hp_control_functions) < 0))
+    if (result == 0 &&
+        (hp_add_constants(module, state) < 0 || hp_add_gc_functions(module, hp_gc_functions) < 0 ||
+         hp_add_gc_functions(module, hp_object_functions) < 0 ||
+         PyModule_AddFunctions(module, hp_control_functions) < 0))
         result = -1;
     return result;
 }
