@@ -67,7 +67,8 @@ def collector():
     package = sys.modules.get("hearth")
     if package is None or not package.installed():
         return {"collector": "builtin"}
-    return {"collector": "hearth", "collections": package.stats()["collections"]}
+    collections = sum(generation["collections"] for generation in package.stats()["generations"])
+    return {"collector": "hearth", "collections": collections}
 
 
 def main():
