@@ -1,0 +1,55 @@
+"""hearth: a faster garbage collector for CPython 3.11.
+
+    import hearth
+    hearth.install()      # from now on every collection is hearth's
+    hearth.uninstall()    # the built-in collector is back
+
+hearth.gc has the functions of the standard module gc. While hearth is installed,
+`import gc` gives them too, and so do earlier imports of it.
+"""
+
+import sys
+
+from hearth import _core
+from hearth import gc
+from hearth._core import installed, stats
+
+__all__ = ["gc", "install", "installed", "stats", "uninstall"]
+
+_before = None  # sys.modules["gc"], and the old module's own names
+
+
+def install():
+    """From now on every collection of this interpreter is hearth's: those that start by
+    themselves and gc.collect(). Modules that imported gc earlier see hearth's functions.
+
+    Does nothing if it is so already. RuntimeError during a collection.
+    """
+    global _before
+    if installed():
+        return
+    builtin = sys.modules.get("gc")
+    _core._install()
+    if builtin is not None and builtin is not gc:
+        _before = builtin, {name: getattr(builtin, name) for name in gc.__all__}
+        for name in gc.__all__:
+            setattr(builtin, name, getattr(gc, name))
+    sys.modules["gc"] = gc
+
+
+def uninstall():
+    """The built-in collector is back, as if hearth had never been there.
+
+    Does nothing if it is not installed. RuntimeError during a collection.
+    """
+    global _before
+    if not installed():
+        return
+    _core._uninstall()
+    if _before is not None:
+        builtin, names = _before
+        for name, value in names.items():
+            setattr(builtin, name, value)
+        if sys.modules.get("gc") is gc:
+            sys.modules["gc"] = builtin
+        _before = None

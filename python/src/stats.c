@@ -1,0 +1,43 @@
+/* python/src/stats.c - hearth.stats(): what the collections of this interpreter did, and where memory lies.
+ *
+ * Counters are those of hearth's collections alone; gc.get_stats() counts the built-in ones too. Pauses are in
+ * hearth's histogram (gc/histogram.h), so a percentile is at most 6 % too high. Locks: the GIL. */
+#include "api.h"
+
+#include "collect.h"
+
+static double hp_seconds(uint64_t ns)
+{
+    return (double)ns / 1e9;
+}
+
+static PyObject *hp_pauses(const struct hg_histogram *pauses)
+{
+    return Py_BuildValue("{sKsdsdsdsd}", "count", pauses->count, "total", hp_seconds(pauses->total),
+                         "median", hp_seconds(hg_histogram_percentile(pauses, 50)), "p99",
+                         hp_seconds(hg_histogram_percentile(pauses, 99)), "longest",
+                         hp_seconds(pauses->max));
+}
+
+static PyObject *hp_generation_stats(const struct hp_stats *stats, int i)
+{
+    return Py_BuildValue("{sKsKsKsN}", "collections", stats->collections[i], "collected",
+                         stats->collected[i], "examined", stats->examined[i], "pauses",
+                         hp_pauses(&stats->pauses[i]));
+}
+
+PyObject *hp_stats(PyObject *module, PyObject *nothing)
+{
+    (void)nothing;
+    struct hp_state *state = hp_state_of(module);
+    struct hp_stats *stats = PyMem_Malloc(sizeof *stats); /* what follows may collect */
+    if (stats == NULL)
+        return PyErr_NoMemory();
+    *stats = state->stats;
+    PyObject *result = Py_BuildValue(
+        "{sOs[NNN]sKsKsK}", "installed", state->installed ? Py_True : Py_False, "generations",
+        hp_generation_stats(stats, 0), hp_generation_stats(stats, 1), hp_generation_stats(stats, 2),
+        "live", stats->live, "candidates", stats->candidates, "fallbacks", stats->fallbacks);
+    PyMem_Free(stats);
+    return result;
+}

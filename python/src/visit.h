@@ -1,0 +1,264 @@
+/* python/src/visit.h - visiting the references of an object, inlined for the types that heaps are made of.
+ *
+ * The collector visits in two ways: subtracting the references between candidates (trial deletion, Bacon and
+ * Rajan 2001; Python's own since 2.0), and marking. Both look at the COLLECTING bit of the child's header:
+ * only objects of the list that is being collected have it. Lists, tuples, dicts, instances and functions are
+ * recognised by their tp_traverse and visited in place; every other type's own tp_traverse is called.
+ * What lies in the interpreter's data segment (None, small integers, static types) is never on a list and
+ * is skipped by its address.
+ * Node: an object's header is written by whoever reaches it first. Parallel marking needs no atomic
+ * read-modify-write: clearing a bit twice is harmless, the object is then visited twice. */
+#ifndef HEARTH_PYTHON_VISIT_H
+#define HEARTH_PYTHON_VISIT_H
+
+#include "core.h"
+#include <internal/pycore_dict.h>
+#include <structmember.h>
+
+/* How to know the types; found once (selfcheck.c). */
+struct hp_known {
+    uintptr_t data;    /* where the interpreter's data segment begins               */
+    size_t data_bytes; /* and how long it is                                        */
+    uintptr_t text;    /* its code                                                  */
+    size_t text_bytes;
+    traverseproc list, tuple, dict, instance, function, cell;
+};
+extern struct hp_known hp_known;
+
+struct hp_worker;
+
+/* The stack has no room: make some, or (marking only) drop the reference. In parallel.c. */
+void hp_worker_full(struct hp_worker *worker);
+
+/* One that marks or subtracts. */
+struct hp_worker {
+    PyGC_Head **stack;
+    size_t top, room;
+    size_t marked;         /* objects taken from the stack                               */
+    struct hp_vec strange; /* objects that only the holder of the GIL may traverse       */
+    int number, home;      /* parallel.c: 0 is the holder; node                          */
+};
+
+enum hp_visit { HP_SUBTRACT, HP_MARK };
+
+HP_HOT bool hp_is_gc(PyObject *o)
+{
+    PyTypeObject *type = Py_TYPE(o);
+    return (type->tp_flags & Py_TPFLAGS_HAVE_GC) && (type->tp_is_gc == NULL || type->tp_is_gc(o));
+}
+HP_HOT bool hp_is_static(const void *o)
+{
+    return (uintptr_t)o - hp_known.data < hp_known.data_bytes;
+}
+
+HP_HOT void hp_see(struct hp_worker *w, PyObject *o, const enum hp_visit how, const bool parallel)
+{
+    if (hp_is_static(o) || !hp_is_gc(o))
+        return;
+    PyGC_Head *g = HP_HEAD(o);
+    uintptr_t prev = __atomic_load_n(&g->_gc_prev, __ATOMIC_RELAXED);
+    if (!(prev & HP_COLLECTING))
+        return;
+    if (how == HP_SUBTRACT) {
+        if (parallel)
+            __atomic_fetch_sub(&g->_gc_prev, HP_ONE_REF, __ATOMIC_RELAXED);
+        else
+            g->_gc_prev = prev - HP_ONE_REF;
+        return;
+    }
+    __atomic_store_n(&g->_gc_prev, prev & ~HP_COLLECTING, __ATOMIC_RELAXED);
+    if (parallel && HP_UNLIKELY(w->top == w->room))
+        hp_worker_full(w);
+    w->stack[w->top++] = g;
+}
+
+#define HP_SEE(o)                                                                                  \
+    do {                                                                                           \
+        PyObject *seen_ = (PyObject *)(o);                                                         \
+        if (seen_ != NULL)                                                                         \
+            hp_see(w, seen_, how, parallel);                                                       \
+    } while (0)
+
+/* As visitproc, for tp_traverse. */
+static inline int hp_see_subtract(PyObject *o, void *w)
+{
+    hp_see(w, o, HP_SUBTRACT, false);
+    return 0;
+}
+static inline int hp_see_subtract_parallel(PyObject *o, void *w)
+{
+    hp_see(w, o, HP_SUBTRACT, true);
+    return 0;
+}
+static inline int hp_see_mark(PyObject *o, void *w)
+{
+    hp_see(w, o, HP_MARK, false);
+    return 0;
+}
+static inline int hp_see_mark_parallel(PyObject *o, void *w)
+{
+    hp_see(w, o, HP_MARK, true);
+    return 0;
+}
+HP_HOT visitproc hp_seer(const enum hp_visit how, const bool parallel)
+{
+    if (how == HP_SUBTRACT)
+        return parallel ? hp_see_subtract_parallel : hp_see_subtract;
+    return parallel ? hp_see_mark_parallel : hp_see_mark;
+}
+
+enum { HP_AHEAD = 6 }; /* elements of a list between prefetch and look                           */
+
+HP_HOT void hp_visit_list(PyObject *o, struct hp_worker *w, const enum hp_visit how,
+                          const bool parallel)
+{
+    Py_ssize_t n = Py_SIZE(o);
+    PyObject **item = ((PyListObject *)o)->ob_item;
+    for (Py_ssize_t i = 0; i < n; i++) {
+        if (i + HP_AHEAD < n)
+            __builtin_prefetch(item[i + HP_AHEAD]);
+        HP_SEE(item[i]);
+    }
+}
+
+HP_HOT void hp_visit_tuple(PyObject *o, struct hp_worker *w, const enum hp_visit how,
+                           const bool parallel)
+{
+    Py_ssize_t n = Py_SIZE(o);
+    PyObject **item = ((PyTupleObject *)o)->ob_item;
+    for (Py_ssize_t i = 0; i < n; i++)
+        HP_SEE(item[i]);
+}
+
+HP_HOT void hp_visit_dict(PyObject *o, struct hp_worker *w, const enum hp_visit how,
+                          const bool parallel)
+{
+    PyDictObject *dict = (PyDictObject *)o;
+    PyDictKeysObject *keys = dict->ma_keys;
+    Py_ssize_t n = keys->dk_nentries;
+    if (dict->ma_values != NULL) {
+        for (Py_ssize_t i = 0; i < n; i++)
+            HP_SEE(dict->ma_values->values[i]);
+    } else if (DK_IS_UNICODE(keys)) {
+        PyDictUnicodeEntry *entry = DK_UNICODE_ENTRIES(keys);
+        for (Py_ssize_t i = 0; i < n; i++)
+            HP_SEE(entry[i].me_value);
+    } else {
+        PyDictKeyEntry *entry = DK_ENTRIES(keys);
+        for (Py_ssize_t i = 0; i < n; i++)
+            if (entry[i].me_value != NULL) {
+                HP_SEE(entry[i].me_value);
+                HP_SEE(entry[i].me_key);
+            }
+    }
+}
+
+HP_HOT void hp_visit_function(PyObject *o, struct hp_worker *w, const enum hp_visit how,
+                              const bool parallel)
+{
+    PyFunctionObject *f = (PyFunctionObject *)o;
+    HP_SEE(f->func_code);
+    HP_SEE(f->func_globals);
+    HP_SEE(f->func_module);
+    HP_SEE(f->func_defaults);
+    HP_SEE(f->func_kwdefaults);
+    HP_SEE(f->func_doc);
+    HP_SEE(f->func_name);
+    HP_SEE(f->func_dict);
+    HP_SEE(f->func_closure);
+    HP_SEE(f->func_annotations);
+    HP_SEE(f->func_builtins);
+    HP_SEE(f->func_qualname);
+}
+
+/* __slots__ of one class of the chain. */
+HP_HOT void hp_visit_slots(PyObject *o, PyTypeObject *type, struct hp_worker *w,
+                           const enum hp_visit how, const bool parallel)
+{
+    Py_ssize_t n = Py_SIZE(type);
+    PyMemberDef *member = _PyHeapType_GET_MEMBERS((PyHeapTypeObject *)type);
+    for (Py_ssize_t i = 0; i < n; i++, member++)
+        if (member->type == T_OBJECT_EX)
+            HP_SEE(*(PyObject **)(void *)((char *)o + member->offset));
+}
+
+/* The attributes of an instance: in line, or its dict. */
+HP_HOT void hp_visit_attributes(PyObject *o, PyTypeObject *base, struct hp_worker *w,
+                                const enum hp_visit how, const bool parallel)
+{
+    PyTypeObject *type = Py_TYPE(o);
+    if (type->tp_flags & Py_TPFLAGS_MANAGED_DICT) {
+        PyDictValues *values = *_PyObject_ValuesPointer(o);
+        if (values != NULL) {
+            Py_ssize_t n = ((PyHeapTypeObject *)type)->ht_cached_keys->dk_nentries;
+            for (Py_ssize_t i = 0; i < n; i++)
+                HP_SEE(values->values[i]);
+        }
+    }
+    if (type->tp_dictoffset != base->tp_dictoffset) {
+        PyObject **dict = type->tp_flags & Py_TPFLAGS_MANAGED_DICT ? _PyObject_ManagedDictPointer(o)
+                                                                   : _PyObject_GetDictPtr(o);
+        if (dict != NULL)
+            HP_SEE(*dict);
+    }
+}
+
+/* An instance of a class made by a class statement. */
+HP_HOT void hp_visit_instance(PyObject *o, struct hp_worker *w, const enum hp_visit how,
+                              const bool parallel)
+{
+    PyTypeObject *type = Py_TYPE(o), *base = type;
+    traverseproc traverse;
+    while ((traverse = base->tp_traverse) == hp_known.instance) {
+        if (Py_SIZE(base) != 0)
+            hp_visit_slots(o, base, w, how, parallel);
+        base = base->tp_base;
+    }
+    hp_visit_attributes(o, base, w, how, parallel);
+    if ((type->tp_flags & Py_TPFLAGS_HEAPTYPE) &&
+        (traverse == NULL || !(base->tp_flags & Py_TPFLAGS_HEAPTYPE)))
+        HP_SEE(type);
+    if (traverse != NULL)
+        traverse(o, hp_seer(how, parallel), w);
+}
+
+HP_HOT void hp_visit(PyObject *o, struct hp_worker *w, const enum hp_visit how, const bool parallel)
+{
+    traverseproc traverse = Py_TYPE(o)->tp_traverse;
+    if (traverse == hp_known.list)
+        hp_visit_list(o, w, how, parallel);
+    else if (traverse == hp_known.instance)
+        hp_visit_instance(o, w, how, parallel);
+    else if (traverse == hp_known.dict)
+        hp_visit_dict(o, w, how, parallel);
+    else if (traverse == hp_known.tuple)
+        hp_visit_tuple(o, w, how, parallel);
+    else if (traverse == hp_known.function)
+        hp_visit_function(o, w, how, parallel);
+    else if (traverse == hp_known.cell)
+        HP_SEE(((PyCellObject *)o)->ob_ref);
+    else
+        traverse(o, hp_seer(how, parallel), w);
+}
+
+/* Where the references of an object lie, if not in it: fetch that. */
+HP_HOT void hp_prefetch(PyObject *o)
+{
+    PyTypeObject *type = Py_TYPE(o);
+    traverseproc traverse = type->tp_traverse;
+    if (traverse == hp_known.list) {
+        __builtin_prefetch(((PyListObject *)o)->ob_item);
+    } else if (traverse == hp_known.dict) {
+        PyDictObject *dict = (PyDictObject *)o;
+        __builtin_prefetch((char *)dict->ma_keys);
+        __builtin_prefetch((char *)dict->ma_keys + 64);
+        if (dict->ma_values != NULL)
+            __builtin_prefetch(dict->ma_values);
+    } else if (traverse == hp_known.instance && (type->tp_flags & Py_TPFLAGS_MANAGED_DICT)) {
+        void *values = *_PyObject_ValuesPointer(o);
+        if (values != NULL)
+            __builtin_prefetch(values);
+    }
+}
+
+#endif
