@@ -4,8 +4,8 @@
 PY_VENV := $(OUT)/python-venv
 PY_SITE := $(PY_VENV)/lib/python3.11/site-packages
 PY_RUN := $(PY_VENV)/bin/python
-NEEDED_CHECK_PYTHON := file:/usr/lib/python3.11/test/test_gc.py=libpython3.11-testsuite \
-                       file:/usr/lib/python3.11/venv/__init__.py=python3.11-venv
+NEEDED_CHECK_PYTHON := path:/usr/lib/python3.11/test/test_gc.py=libpython3.11-testsuite \
+                       path:/usr/lib/python3.11/venv/__init__.py=python3.11-venv
 NEEDED_BENCH_PYTHON := cmd:sphinx-build=python3-sphinx cmd:black=black cmd:mypy=mypy cmd:gnuplot=gnuplot-nox
 
 .PHONY: check-python bench-python python-venv deps-check-python deps-bench-python

@@ -16,5 +16,5 @@ for name in sorted(dir(gc)):
         print(name, type(value).__name__, value.__name__, value.__qualname__, signature)
     else:
         print(name, type(value).__name__, value if isinstance(value, int) else "")
-print(gc.__name__, gc.callbacks is gc.callbacks, gc.garbage is gc.garbage)
+print(gc.callbacks is gc.callbacks, gc.garbage is gc.garbage)
 print("documented", bool(gc.__doc__), all(getattr(gc, n).__doc__ for n in dir(gc) if callable(getattr(gc, n)) and n[0] != "_"))
