@@ -6,15 +6,25 @@
 
 hearth.gc has the functions of the standard module gc. While hearth is installed,
 `import gc` gives them too, and so do earlier imports of it.
+
+In the environment, HEARTH_PYTHON_WORKERS=n, HEARTH_PYTHON_PARALLEL_MIN=objects and
+HEARTH_PYTHON_PARALLEL=off|python|all are workers(n), parallel_min(objects) and
+set_parallel(...) from the beginning.
 """
 
+import os
 import sys
 
 from hearth import _core
 from hearth import gc
-from hearth._core import installed, stats
+from hearth._core import (
+    get_parallel, installed, parallel_min, set_parallel, stats, workers,
+)
 
-__all__ = ["gc", "install", "installed", "stats", "uninstall"]
+__all__ = [
+    "gc", "get_parallel", "install", "installed", "parallel_min", "set_parallel", "stats",
+    "uninstall", "workers",
+]
 
 _before = None  # sys.modules["gc"], and the old module's own names
 
@@ -53,3 +63,19 @@ def uninstall():
         if sys.modules.get("gc") is gc:
             sys.modules["gc"] = builtin
         _before = None
+
+
+def _environment():
+    for name, setter, kind in (("HEARTH_PYTHON_WORKERS", workers, int),
+                               ("HEARTH_PYTHON_PARALLEL_MIN", parallel_min, int),
+                               ("HEARTH_PYTHON_PARALLEL", set_parallel, str)):
+        value = os.environ.get(name)
+        if not value:
+            continue
+        try:
+            setter(kind(value))
+        except (ValueError, OverflowError) as error:
+            raise ValueError("%s=%s: %s" % (name, value, error)) from None
+
+
+_environment()

@@ -30,8 +30,10 @@ enum {
     HP_SCAN_AHEAD = 8
 }; /* objects between prefetch and look                                        */
 /* Of [from, to) of the snapshot, what is marked is linked behind `list` (not closed) and stays in front of the range,
- * what is not becomes a candidate in `rest`, which has room. Returns how many are marked. */
-size_t hp_scan(struct hp_vec *all, size_t from, size_t to, PyGC_Head *list, struct hp_vec *rest);
+ * what is not becomes a candidate in `rest`, which has room. Returns how many are marked. *later is set if some might be
+ * untracked when they are asked again. */
+size_t hp_scan(struct hp_vec *all, size_t from, size_t to, PyGC_Head *list, struct hp_vec *rest,
+               bool *later);
 
 /* Push every root of the interpreter; objects not on the list that is collected are ignored. */
 void hp_push_roots(struct hp_worker *worker, PyInterpreterState *interp);
@@ -47,8 +49,10 @@ Py_ssize_t hp_finish(struct hp_state *state, struct hp_scratch *scratch, PyGC_He
 /* Those go to gc.garbage, and live on. */
 void hp_keep_legacy(hp_gc *gc, PyGC_Head *legacy, PyGC_Head *old);
 
-/* May the object leave the collector's sight? Tuples always, dicts if `full`. Its list is not touched. */
-bool hp_untrackable(PyObject *o, bool full);
+/* May the object leave the collector's sight? Tuples at any time, dicts if `full`. Its list is not touched.
+ * HP_LATER: not now, but it holds nothing that is tracked but tuples. */
+enum hp_untrack { HP_KEEP, HP_UNTRACK, HP_LATER };
+enum hp_untrack hp_untrackable(PyObject *o, bool full);
 
 /* The order in which the objects of the last full collection lay, to prefetch along it: hints, never read from. */
 struct hp_shadow {

@@ -2,6 +2,7 @@
 #include "api.h"
 #include "takeover.h"
 
+#include "parallel.h"
 #include "topology/os.h"
 
 static PyObject *hp_none_or_error(int result)
@@ -28,6 +29,65 @@ static PyObject *hp_installed(PyObject *module, PyObject *nothing)
     (void)nothing;
     return PyBool_FromLong(hp_state_of(module)->installed);
 }
+
+/* --- helpers ------------------------------------------------------------------------------------------ */
+
+static PyObject *hp_workers_function(PyObject *module, PyObject *args)
+{
+    (void)module;
+    int workers = hp_parallel.workers;
+    if (!PyArg_ParseTuple(args, "|i:workers", &workers))
+        return NULL;
+    if (workers < 0 || workers > HP_WORKERS_MAX)
+        return PyErr_Format(PyExc_ValueError,
+                            "workers must be 0 (one for each processor) to %d, not %d",
+                            HP_WORKERS_MAX, workers);
+    int before = hp_parallel.workers;
+    hp_parallel.workers = workers;
+    hp_parallel_forget();
+    return PyLong_FromLong(before);
+}
+
+static PyObject *hp_parallel_min(PyObject *module, PyObject *args)
+{
+    (void)module;
+    Py_ssize_t minimum = (Py_ssize_t)hp_parallel.minimum;
+    if (!PyArg_ParseTuple(args, "|n:parallel_min", &minimum))
+        return NULL;
+    if (minimum < 0)
+        return PyErr_Format(PyExc_ValueError, "a number of objects cannot be negative: %zd",
+                            minimum);
+    Py_ssize_t before = (Py_ssize_t)hp_parallel.minimum;
+    hp_parallel.minimum = (size_t)minimum;
+    hp_parallel_forget();
+    return PyLong_FromSsize_t(before);
+}
+
+static const char *const hp_trust_name[] = {"off", "python", "all"};
+
+static PyObject *hp_set_parallel(PyObject *module, PyObject *mode)
+{
+    (void)module;
+    if (!PyUnicode_Check(mode))
+        return PyErr_Format(PyExc_TypeError, "set_parallel() takes a string, not %.200s",
+                            Py_TYPE(mode)->tp_name);
+    for (int i = 0; i < 3; i++)
+        if (PyUnicode_CompareWithASCIIString(mode, hp_trust_name[i]) == 0) {
+            hp_parallel.trust = (enum hp_trust)i;
+            Py_RETURN_NONE;
+        }
+    return PyErr_Format(PyExc_ValueError, "set_parallel() takes 'off', 'python' or 'all', not %R",
+                        mode);
+}
+
+static PyObject *hp_get_parallel(PyObject *module, PyObject *nothing)
+{
+    (void)module;
+    (void)nothing;
+    return PyUnicode_FromString(hp_trust_name[hp_parallel.trust]);
+}
+
+/* --- tests -------------------------------------------------------------------------------------------- */
 
 /* Tests: automatic collections are of this generation; -1: of the one that is due. */
 static PyObject *hp_force(PyObject *module, PyObject *value)
@@ -64,6 +124,24 @@ PyMethodDef hp_control_functions[] = {
      "stats($module, /)\n--\n\n"
      "What hearth's collections in this interpreter did: a dict, times in\n"
      "seconds."},
+    {"workers", hp_workers_function, METH_VARARGS,
+     "workers([n])\n\n"
+     "Let at most n threads work on a large collection, this one included;\n"
+     "1: no helpers, 0: as many as there are processors. Returns what was set\n"
+     "before."},
+    {"parallel_min", hp_parallel_min, METH_VARARGS,
+     "parallel_min([n])\n\n"
+     "Call no helpers to a collection of fewer than n objects. Returns what\n"
+     "was set before. Below 4096 helpers are given work at once: for tests."},
+    {"set_parallel", hp_set_parallel, METH_O,
+     "set_parallel($module, mode, /)\n--\n\n"
+     "Whose objects helpers may look at, that is whose tp_traverse functions\n"
+     "run on other threads while this one holds the GIL:\n\n"
+     "  'python'  the interpreter's and its own extension modules' (default)\n"
+     "  'all'     also those of other extensions\n"
+     "  'off'     none: no helpers"},
+    {"get_parallel", hp_get_parallel, METH_NOARGS,
+     "get_parallel($module, /)\n--\n\nWhat set_parallel() has set."},
     {"_force", hp_force, METH_O,
      "_force($module, generation, /)\n--\n\n"
      "For tests: every automatic collection is of this generation; -1 ends that."},

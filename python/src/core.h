@@ -54,6 +54,7 @@ struct hp_scratch {
     struct hp_vec rest;  /* candidates, then the garbage among them           */
     struct hp_vec stack; /* marked, not traversed: room for every object      */
     size_t live;         /* objects left on the list by the last division     */
+    size_t gone;         /* of `live`, untracked since: their places are NULL */
     size_t size;         /* objects that were on it                           */
     size_t candidates;   /* of them, not reached from the roots (full)        */
 };

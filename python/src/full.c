@@ -9,7 +9,7 @@
  * little ahead in the shadow to find its place again. Its addresses may be of freed objects and are only
  * prefetched.
  * Locks: the GIL. */
-#include "collect.h"
+#include "parallel.h"
 
 enum {
     HP_SHADOW_AHEAD = 16, /* entries between prefetch and visit                 */
@@ -50,7 +50,8 @@ static bool hp_snapshot(struct hp_vec *all, PyGC_Head *list)
     return true;
 }
 
-size_t hp_scan(struct hp_vec *all, size_t from, size_t to, PyGC_Head *list, struct hp_vec *rest)
+size_t hp_scan(struct hp_vec *all, size_t from, size_t to, PyGC_Head *list, struct hp_vec *rest,
+               bool *later)
 {
     PyGC_Head *tail = list;
     size_t live = from;
@@ -67,7 +68,9 @@ size_t hp_scan(struct hp_vec *all, size_t from, size_t to, PyGC_Head *list, stru
             gap = true;
             continue;
         }
-        if (HP_UNLIKELY(hp_untrackable(HP_OBJECT(g), true))) {
+        enum hp_untrack untrack = hp_untrackable(HP_OBJECT(g), true);
+        *later |= untrack == HP_LATER;
+        if (HP_UNLIKELY(untrack == HP_UNTRACK)) {
             g->_gc_next = 0;
             g->_gc_prev = prev & HP_FINALIZED;
             gap = true;
@@ -94,14 +97,22 @@ bool hp_divide_full(struct hp_scratch *scratch, PyInterpreterState *interp, PyGC
         return false;
     }
     struct hp_worker worker = {.stack = scratch->stack.at, .room = scratch->stack.room};
+    hp_parallel_begin(all->n);
     hp_push_roots(&worker, interp);
-    hp_mark(&worker);
+    if (!hp_parallel_mark(&worker))
+        hp_mark(&worker);
     rest->n = 0;
     scratch->size = all->n;
-    scratch->live = hp_scan(all, 0, all->n, list, rest);
-    hp_list_close(list, HP_PREV(list));
+    scratch->gone = 0;
+    if (!hp_parallel_scan(scratch, list)) {
+        bool later = false;
+        scratch->live = hp_scan(all, 0, all->n, list, rest, &later);
+        hp_list_close(list, HP_PREV(list));
+    }
     scratch->candidates = rest->n;
     hp_try_rest(scratch, list);
+    hp_parallel_end();
     hp_shadow_swap(all, scratch->live);
+    scratch->live -= scratch->gone;
     return true;
 }

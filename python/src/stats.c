@@ -4,7 +4,7 @@
  * hearth's histogram (gc/histogram.h), so a percentile is at most 6 % too high. Locks: the GIL. */
 #include "api.h"
 
-#include "collect.h"
+#include "parallel.h"
 
 static double hp_seconds(uint64_t ns)
 {
@@ -26,6 +26,15 @@ static PyObject *hp_generation_stats(const struct hp_stats *stats, int i)
                          hp_pauses(&stats->pauses[i]));
 }
 
+static PyObject *hp_parallel_dict(void)
+{
+    const struct hp_parallel_stats *stats = &hp_parallel_stats;
+    return Py_BuildValue("{sKsKsKsKsKsKsdsK}", "phases", stats->phases, "joined", stats->joined,
+                         "marked_by_helpers", stats->helped, "marked_beside_helpers", stats->alone,
+                         "left_to_holder", stats->strange, "sent", stats->sent, "waited",
+                         hp_seconds(stats->waited_ns), "skipped", stats->skipped);
+}
+
 PyObject *hp_stats(PyObject *module, PyObject *nothing)
 {
     (void)nothing;
@@ -35,9 +44,10 @@ PyObject *hp_stats(PyObject *module, PyObject *nothing)
         return PyErr_NoMemory();
     *stats = state->stats;
     PyObject *result = Py_BuildValue(
-        "{sOs[NNN]sKsKsK}", "installed", state->installed ? Py_True : Py_False, "generations",
+        "{sOs[NNN]sKsKsKsN}", "installed", state->installed ? Py_True : Py_False, "generations",
         hp_generation_stats(stats, 0), hp_generation_stats(stats, 1), hp_generation_stats(stats, 2),
-        "live", stats->live, "candidates", stats->candidates, "fallbacks", stats->fallbacks);
+        "live", stats->live, "candidates", stats->candidates, "fallbacks", stats->fallbacks,
+        "parallel", hp_parallel_dict());
     PyMem_Free(stats);
     return result;
 }

@@ -4,8 +4,8 @@
  * subtracted; who has any left is referred to from outside, and with it all it reaches is alive: the bit is
  * cleared. The list gets them at its end, in the candidates' order.
  * Below HP_NEAR candidates all is in the cache, and prefetching would cost more than it saves.
- * Locks: the GIL; nothing else changes _gc_prev meanwhile. */
-#include "collect.h"
+ * Locks: the GIL; helpers subtract too (parallel.c). */
+#include "parallel.h"
 
 enum {
     HP_NEAR = 4096,
@@ -68,7 +68,7 @@ HP_HOT void hp_divide(struct hp_scratch *scratch, PyGC_Head *list, const bool tu
             rest->at[garbage++] = g;
             continue;
         }
-        if (tuples && HP_UNLIKELY(hp_untrackable(HP_OBJECT(g), full))) {
+        if (tuples && HP_UNLIKELY(hp_untrackable(HP_OBJECT(g), full) == HP_UNTRACK)) {
             g->_gc_next = 0;
             g->_gc_prev &= HP_FINALIZED;
             continue;
@@ -94,7 +94,8 @@ void hp_try_young(struct hp_scratch *scratch, PyGC_Head *list, bool tuples)
     hp_worker_init(&w, scratch);
     struct hp_vec *rest = &scratch->rest;
     bool far = rest->n >= HP_NEAR;
-    hp_subtract(&w, rest);
+    if (!hp_parallel_subtract(&w, rest))
+        hp_subtract(&w, rest);
     if (far) {
         hp_revive(&w, rest, true);
         hp_divide(scratch, list, tuples, false, true);
@@ -108,7 +109,8 @@ void hp_try_rest(struct hp_scratch *scratch, PyGC_Head *list)
 {
     struct hp_worker w;
     hp_worker_init(&w, scratch);
-    hp_subtract(&w, &scratch->rest);
+    if (!hp_parallel_subtract(&w, &scratch->rest))
+        hp_subtract(&w, &scratch->rest);
     hp_revive(&w, &scratch->rest, true);
     hp_divide(scratch, list, true, true, true);
 }

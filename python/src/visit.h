@@ -25,21 +25,37 @@ struct hp_known {
 };
 extern struct hp_known hp_known;
 
+struct hg_mail;
+struct hg_batch;
 struct hp_worker;
 
-/* The stack has no room: make some, or (marking only) drop the reference. In parallel.c. */
-void hp_worker_full(struct hp_worker *worker);
+enum { HP_NODES_MAX = 64 };
 
-/* One that marks or subtracts. */
+/* One that marks or subtracts. Alone, only the stack is used. */
 struct hp_worker {
     PyGC_Head **stack;
     size_t top, room;
-    size_t marked;         /* objects taken from the stack                               */
-    struct hp_vec strange; /* objects that only the holder of the GIL may traverse       */
-    int number, home;      /* parallel.c: 0 is the holder; node                          */
+    int number;                         /* 0: the holder of the GIL                               */
+    int home, acting;                   /* node it is bound to; it works for                      */
+    uintptr_t base, bytes;              /* of the window of `acting`, if references are routed    */
+    size_t plenty;                      /* entries on the stack above which some are given away   */
+    size_t marked;                      /* objects visited                                        */
+    uint64_t sent;                      /* references sent to other nodes                         */
+    struct hg_mail *mail;               /* while marking with others                              */
+    struct hg_batch *out[HP_NODES_MAX]; /* being filled for other nodes               */
+    struct hp_vec strange;              /* objects that only the holder of the GIL may visit      */
+    void (*begin)(struct hp_worker *worker); /* to be called when there is plenty     */
 };
 
-enum hp_visit { HP_SUBTRACT, HP_MARK };
+/* The stack has no room: make some, or (marking only) drop the last entry. In share.c. */
+void hp_worker_full(struct hp_worker *worker);
+/* The object lies outside of the worker's window: send it to its node if it has one; false: look at it here. */
+bool hp_worker_route(struct hp_worker *worker, PyObject *o);
+/* May helpers call this tp_traverse? (trust.c) */
+bool hp_trusted(traverseproc traverse);
+
+/* Marking by several, references to other nodes being sent there: HP_ROUTE. */
+enum hp_visit { HP_SUBTRACT, HP_MARK, HP_ROUTE };
 
 HP_HOT bool hp_is_gc(PyObject *o)
 {
@@ -53,7 +69,11 @@ HP_HOT bool hp_is_static(const void *o)
 
 HP_HOT void hp_see(struct hp_worker *w, PyObject *o, const enum hp_visit how, const bool parallel)
 {
-    if (hp_is_static(o) || !hp_is_gc(o))
+    if (hp_is_static(o))
+        return;
+    if (how == HP_ROUTE && (uintptr_t)o - w->base >= w->bytes && hp_worker_route(w, o))
+        return;
+    if (!hp_is_gc(o))
         return;
     PyGC_Head *g = HP_HEAD(o);
     uintptr_t prev = __atomic_load_n(&g->_gc_prev, __ATOMIC_RELAXED);
@@ -100,10 +120,17 @@ static inline int hp_see_mark_parallel(PyObject *o, void *w)
     hp_see(w, o, HP_MARK, true);
     return 0;
 }
+static inline int hp_see_route(PyObject *o, void *w)
+{
+    hp_see(w, o, HP_ROUTE, true);
+    return 0;
+}
 HP_HOT visitproc hp_seer(const enum hp_visit how, const bool parallel)
 {
     if (how == HP_SUBTRACT)
         return parallel ? hp_see_subtract_parallel : hp_see_subtract;
+    if (how == HP_ROUTE)
+        return hp_see_route;
     return parallel ? hp_see_mark_parallel : hp_see_mark;
 }
 
@@ -203,32 +230,44 @@ HP_HOT void hp_visit_attributes(PyObject *o, PyTypeObject *base, struct hp_worke
     }
 }
 
-/* An instance of a class made by a class statement. */
-HP_HOT void hp_visit_instance(PyObject *o, struct hp_worker *w, const enum hp_visit how,
+/* The tp_traverse of the first base that is not made by a class statement, NULL: it has none. */
+HP_HOT traverseproc hp_base_traverse(PyTypeObject *type)
+{
+    while (type->tp_traverse == hp_known.instance)
+        type = type->tp_base;
+    return type->tp_traverse;
+}
+
+/* An instance of a class made by a class statement: slots and attributes, then what its first other base has. */
+HP_HOT bool hp_visit_instance(PyObject *o, struct hp_worker *w, const enum hp_visit how,
                               const bool parallel)
 {
     PyTypeObject *type = Py_TYPE(o), *base = type;
     traverseproc traverse;
-    while ((traverse = base->tp_traverse) == hp_known.instance) {
-        if (Py_SIZE(base) != 0)
-            hp_visit_slots(o, base, w, how, parallel);
+    while ((traverse = base->tp_traverse) == hp_known.instance)
         base = base->tp_base;
-    }
+    if (parallel && traverse != NULL && !hp_trusted(traverse))
+        return false;
+    for (PyTypeObject *t = type; t != base; t = t->tp_base)
+        if (Py_SIZE(t) != 0)
+            hp_visit_slots(o, t, w, how, parallel);
     hp_visit_attributes(o, base, w, how, parallel);
     if ((type->tp_flags & Py_TPFLAGS_HEAPTYPE) &&
         (traverse == NULL || !(base->tp_flags & Py_TPFLAGS_HEAPTYPE)))
         HP_SEE(type);
     if (traverse != NULL)
         traverse(o, hp_seer(how, parallel), w);
+    return true;
 }
 
-HP_HOT void hp_visit(PyObject *o, struct hp_worker *w, const enum hp_visit how, const bool parallel)
+/* Visit what the object refers to. False (parallel only): nothing was done, its tp_traverse may not be called here. */
+HP_HOT bool hp_visit(PyObject *o, struct hp_worker *w, const enum hp_visit how, const bool parallel)
 {
     traverseproc traverse = Py_TYPE(o)->tp_traverse;
     if (traverse == hp_known.list)
         hp_visit_list(o, w, how, parallel);
     else if (traverse == hp_known.instance)
-        hp_visit_instance(o, w, how, parallel);
+        return hp_visit_instance(o, w, how, parallel);
     else if (traverse == hp_known.dict)
         hp_visit_dict(o, w, how, parallel);
     else if (traverse == hp_known.tuple)
@@ -237,8 +276,11 @@ HP_HOT void hp_visit(PyObject *o, struct hp_worker *w, const enum hp_visit how, 
         hp_visit_function(o, w, how, parallel);
     else if (traverse == hp_known.cell)
         HP_SEE(((PyCellObject *)o)->ob_ref);
+    else if (parallel && !hp_trusted(traverse))
+        return false;
     else
         traverse(o, hp_seer(how, parallel), w);
+    return true;
 }
 
 /* Where the references of an object lie, if not in it: fetch that. */

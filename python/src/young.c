@@ -3,7 +3,7 @@
  * The snapshot puts reference counts where the lists' previous pointers were; the list is built anew from what is
  * found alive. Also used after finalizers have run, for what they may have resurrected.
  * Locks: the GIL. */
-#include "collect.h"
+#include "parallel.h"
 
 bool hp_divide_young(struct hp_scratch *scratch, PyGC_Head *list, bool untrack)
 {
@@ -25,6 +25,8 @@ bool hp_divide_young(struct hp_scratch *scratch, PyGC_Head *list, bool untrack)
     scratch->size = rest->n;
     scratch->live = 0;
     hp_list_init(list);
+    hp_parallel_begin(rest->n);
     hp_try_young(scratch, list, untrack);
+    hp_parallel_end();
     return true;
 }
