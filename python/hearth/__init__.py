@@ -9,7 +9,8 @@ hearth.gc has the functions of the standard module gc. While hearth is installed
 
 In the environment, HEARTH_PYTHON_WORKERS=n, HEARTH_PYTHON_PARALLEL_MIN=objects and
 HEARTH_PYTHON_PARALLEL=off|python|all are workers(n), parallel_min(objects) and
-set_parallel(...) from the beginning.
+set_parallel(...) from the beginning; HEARTH_PYTHON_ARENAS=auto|on|huge|off is what
+install() does with arenas().
 """
 
 import os
@@ -18,12 +19,12 @@ import sys
 from hearth import _core
 from hearth import gc
 from hearth._core import (
-    get_parallel, installed, parallel_min, set_parallel, stats, workers,
+    arenas, get_parallel, installed, parallel_min, residency, set_parallel, stats, workers,
 )
 
 __all__ = [
-    "gc", "get_parallel", "install", "installed", "parallel_min", "set_parallel", "stats",
-    "uninstall", "workers",
+    "arenas", "gc", "get_parallel", "install", "installed", "parallel_min", "residency",
+    "set_parallel", "stats", "uninstall", "workers",
 ]
 
 _before = None  # sys.modules["gc"], and the old module's own names
@@ -32,12 +33,19 @@ _before = None  # sys.modules["gc"], and the old module's own names
 def install():
     """From now on every collection of this interpreter is hearth's: those that start by
     themselves and gc.collect(). Modules that imported gc earlier see hearth's functions.
+    New objects come from memory of the node their thread runs on, if the machine has several.
 
     Does nothing if it is so already. RuntimeError during a collection.
     """
     global _before
     if installed():
         return
+    mode = os.environ.get("HEARTH_PYTHON_ARENAS") or "auto"
+    try:
+        arenas(mode)
+    except OSError:  # CPython's own arenas will do
+        if mode != "auto":
+            raise
     builtin = sys.modules.get("gc")
     _core._install()
     if builtin is not None and builtin is not gc:
@@ -48,7 +56,8 @@ def install():
 
 
 def uninstall():
-    """The built-in collector is back, as if hearth had never been there.
+    """The built-in collector is back, as if hearth had never been there; but objects that
+    were made in hearth's memory stay there.
 
     Does nothing if it is not installed. RuntimeError during a collection.
     """
@@ -56,6 +65,7 @@ def uninstall():
     if not installed():
         return
     _core._uninstall()
+    arenas("off")
     if _before is not None:
         builtin, names = _before
         for name, value in names.items():

@@ -2,6 +2,7 @@
 #include "api.h"
 #include "takeover.h"
 
+#include "arenas.h"
 #include "parallel.h"
 #include "topology/os.h"
 
@@ -87,6 +88,33 @@ static PyObject *hp_get_parallel(PyObject *module, PyObject *nothing)
     return PyUnicode_FromString(hp_trust_name[hp_parallel.trust]);
 }
 
+/* --- memory ------------------------------------------------------------------------------------------- */
+
+static PyObject *hp_arenas(PyObject *module, PyObject *mode)
+{
+    (void)module;
+    if (!PyUnicode_Check(mode))
+        return PyErr_Format(PyExc_TypeError, "arenas() takes a string, not %.200s",
+                            Py_TYPE(mode)->tp_name);
+    bool huge = PyUnicode_CompareWithASCIIString(mode, "huge") == 0;
+    if (PyUnicode_CompareWithASCIIString(mode, "off") == 0)
+        hp_arenas_off();
+    else if (huge || PyUnicode_CompareWithASCIIString(mode, "on") == 0 ||
+             (PyUnicode_CompareWithASCIIString(mode, "auto") == 0 && hp_arenas_useful()))
+        return hp_none_or_error(hp_arenas_on(huge));
+    else if (PyUnicode_CompareWithASCIIString(mode, "auto") != 0)
+        return PyErr_Format(PyExc_ValueError,
+                            "arenas() takes 'auto', 'on', 'huge' or 'off', not %R", mode);
+    Py_RETURN_NONE;
+}
+
+static PyObject *hp_residency(PyObject *module, PyObject *nothing)
+{
+    (void)module;
+    (void)nothing;
+    return hp_arenas_residency();
+}
+
 /* --- tests -------------------------------------------------------------------------------------------- */
 
 /* Tests: automatic collections are of this generation; -1: of the one that is due. */
@@ -142,6 +170,19 @@ PyMethodDef hp_control_functions[] = {
      "  'off'     none: no helpers"},
     {"get_parallel", hp_get_parallel, METH_NOARGS,
      "get_parallel($module, /)\n--\n\nWhat set_parallel() has set."},
+    {"arenas", hp_arenas, METH_O,
+     "arenas($module, mode, /)\n--\n\n"
+     "Where the memory of new objects comes from:\n\n"
+     "  'on'    hearth's windows, on the node that the running thread is on\n"
+     "  'huge'  the same, with huge pages (if it was not 'on' before)\n"
+     "  'auto'  'on' if this machine has several nodes of memory\n"
+     "  'off'   CPython's own\n\n"
+     "Objects that are there already stay where they are. OSError if there is\n"
+     "no address space."},
+    {"residency", hp_residency, METH_NOARGS,
+     "residency($module, /)\n--\n\n"
+     "For each node a dict: how many pages of its arenas lie on it, elsewhere,\n"
+     "or have not been touched. It asks the system about every page."},
     {"_force", hp_force, METH_O,
      "_force($module, generation, /)\n--\n\n"
      "For tests: every automatic collection is of this generation; -1 ends that."},

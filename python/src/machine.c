@@ -3,9 +3,11 @@
  *
  * A fork by the holder of the GIL finds no phase open. Another's finds whatever it finds, but what it leaves
  * in the child is only looked at with the GIL, which such a child cannot have.
- * Lock order: hp_forks < keepers' pause < crew < window sets (gc/fork.c has the same). */
+ * Lock order: hp_forks < keepers' pause < arenas < crew < window sets (gc/fork.c has the same). */
 #define _GNU_SOURCE 1
 #include "machine.h"
+
+#include "arenas.h"
 
 #include "alloc/fork.h"
 #include "topology/error.h"
@@ -21,6 +23,7 @@ static void hp_fork_prepare(void)
 {
     pthread_mutex_lock(&hp_forks);
     ha_fork_pause();
+    hp_arenas_hold();
     if (hp_the_machine.crew != NULL)
         pthread_mutex_lock(&hp_the_machine.crew->lock);
     ha_fork_hold();
@@ -30,6 +33,7 @@ static void hp_fork_end(void)
 {
     if (hp_the_machine.crew != NULL)
         pthread_mutex_unlock(&hp_the_machine.crew->lock);
+    hp_arenas_release();
     pthread_mutex_unlock(&hp_forks);
 }
 
@@ -49,6 +53,17 @@ static void hp_fork_child(void)
 
 /* --- making it ---------------------------------------------------------------------------------------- */
 
+/* One node is made of all under `numactl --interleave` and the like, as heaps do it (gc/heap.c). */
+static hearth_status hp_topology_make(struct hp_machine *machine)
+{
+    int mode = machine->options.mode;
+    hearth_status status = ht_topology_create(&machine->topology, &machine->options);
+    if (status == HEARTH_OK && (mode == HT_MODE_OFF || mode == HT_MODE_INTERLEAVE ||
+                                (mode == HT_MODE_AUTO && machine->topology->user_spreads)))
+        ht_topology_merge(machine->topology);
+    return status;
+}
+
 static hearth_status hp_machine_make(struct hp_machine *machine, bool huge)
 {
     static bool registered;
@@ -57,8 +72,10 @@ static hearth_status hp_machine_make(struct hp_machine *machine, bool huge)
         return status;
     if (huge)
         machine->options.hugepages = HT_HUGE_ON;
+    if (machine->options.mode == HT_MODE_OFF)
+        machine->options.policy = HT_POLICY_OFF;
     if (machine->topology == NULL)
-        status = ht_topology_create(&machine->topology, &machine->options);
+        status = hp_topology_make(machine);
     if (status == HEARTH_OK)
         status = ha_windows_get(&machine->windows, machine->topology, &machine->options);
     if (status == HEARTH_OK && !registered) {
