@@ -12,6 +12,6 @@ set grid xtics
 set style fill solid 0.85 border -1
 set lmargin 36
 set arrow from 1, graph 0 to 1, graph 1 nohead lc rgb "black" dt 2
-set key bottom right
+set key outside bottom center horizontal
 plot data using (0):0:(0):2:($0 - 0.35):($0 + 0.35):ytic(1) with boxxyerror lc rgb "#4477aa" title "hearth", \
      data using 3:0 with points pt 5 ps 0.6 lc rgb "#cc3311" title "to be reached"
