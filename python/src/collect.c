@@ -27,16 +27,36 @@ static void hp_print_end(Py_ssize_t unreachable, Py_ssize_t uncollectable, uint6
                       uncollectable, (double)ns / 1e9);
 }
 
+/* Is it to be expected that most objects of a full collection are dead? If most are new, and it was so with the new
+ * ones of the last. What is on the youngest list and what came since the last full collection is known about. */
+static bool hp_expect_dead(const struct hp_state *state)
+{
+    const hp_gc *gc = state->gc;
+    Py_ssize_t fresh = gc->generations[0].count + gc->long_lived_pending;
+    return state->died && fresh > gc->long_lived_total;
+}
+
 /* Join the younger lists with the generation's, divide that. */
-static bool hp_divide_generation(struct hp_state *state, struct hp_scratch *scratch, int generation)
+static bool hp_divide_generation(struct hp_state *state, struct hp_scratch *scratch, int generation,
+                                 struct hp_dead *dead)
 {
     hp_gc *gc = state->gc;
     PyGC_Head *list = hp_generation(gc, generation);
+    hp_list_init(&dead->list);
     for (int i = 0; i < generation; i++)
         hp_list_merge(hp_generation(gc, i), list);
-    if (generation == NUM_GENERATIONS - 1)
-        return hp_divide_full(scratch, state->interp, list);
-    return hp_divide_young(scratch, list, true);
+    if (generation != NUM_GENERATIONS - 1)
+        return hp_divide_young(scratch, list, dead, true);
+    bool mark = !hp_expect_dead(state);
+    if (!hp_divide_full(scratch, state->interp, list, dead, mark))
+        return false;
+    size_t before = (size_t)gc->long_lived_total; /* not counted anew yet */
+    size_t fresh = scratch->size > before ? scratch->size - before : 0;
+    state->died = dead->n > fresh / 2;
+    state->stats.live = scratch->live;
+    state->stats.candidates = scratch->candidates;
+    state->stats.unmarked += !mark;
+    return true;
 }
 
 /* Counts, and where survivors go: the next generation. Returns the list they are on. */
@@ -74,23 +94,20 @@ bool hp_collect(struct hp_state *state, int generation, Py_ssize_t *collected,
                 Py_ssize_t *uncollectable)
 {
     hp_gc *gc = state->gc;
+    struct hp_dead dead;
     struct hp_scratch *scratch = hp_scratch_take();
     if (scratch == NULL)
         return false;
     if (HP_UNLIKELY(gc->debug & 1)) /* DEBUG_STATS */
         hp_print_begin(gc, generation);
     uint64_t begin = ht_os_now();
-    if (!hp_divide_generation(state, scratch, generation)) {
+    if (!hp_divide_generation(state, scratch, generation, &dead)) {
         hp_scratch_give(scratch);
         return false;
     }
     state->stats.examined[generation] += scratch->size;
-    if (generation == NUM_GENERATIONS - 1) {
-        state->stats.live = scratch->live;
-        state->stats.candidates = scratch->candidates;
-    }
     PyGC_Head *old = hp_promote(gc, generation, (Py_ssize_t)scratch->live), legacy;
-    *collected = hp_finish(state, scratch, old, &legacy, uncollectable);
+    *collected = hp_finish(state, scratch, &dead, old, &legacy, uncollectable);
     uint64_t ns = ht_os_now() - begin;
     if (HP_UNLIKELY(gc->debug & 1))
         hp_print_end(*collected + *uncollectable, *uncollectable, ns);

@@ -14,21 +14,46 @@
 bool hp_collect(struct hp_state *state, int generation, Py_ssize_t *collected,
                 Py_ssize_t *uncollectable);
 
-/* Divide a list by trial deletion: what is alive stays on it, the rest goes to scratch->rest, the COLLECTING bit
- * set, its order kept. `untrack`: tuples that cannot be part of a cycle leave the list. False: no memory,
- * nothing changed. */
-bool hp_divide_young(struct hp_scratch *scratch, PyGC_Head *list, bool untrack);
-/* The same for the oldest generation, marking from the roots first; dicts are untracked too. */
-bool hp_divide_full(struct hp_scratch *scratch, PyInterpreterState *interp, PyGC_Head *list);
+/* Garbage, on a list of its own: the COLLECTING bit set, previous pointers whole. */
+struct hp_dead {
+    PyGC_Head list;
+    size_t n;
+    bool legacy;      /* some may have a legacy finalizer (tp_del)                    */
+    bool finalizable; /* ... a finalizer that has not run                             */
+    bool weak;        /* ... weak references to them, or be some                      */
+};
 
-/* Second half of the above: scratch->rest holds candidates, their reference counts in _gc_prev. Those alive go to
- * the end of the list, the others stay. */
-void hp_try_young(struct hp_scratch *scratch, PyGC_Head *list, bool tuples);
-void hp_try_rest(struct hp_scratch *scratch, PyGC_Head *list);
+/* May the object leave the collector's sight? Tuples at any time, dicts if `full`. Its list is not touched.
+ * HP_LATER: not now, but it holds nothing that is tracked but tuples. */
+enum hp_untrack { HP_KEEP, HP_UNTRACK, HP_LATER };
+enum hp_untrack hp_untrack_items(PyObject *o);
+HP_HOT enum hp_untrack hp_untrackable(PyObject *o, bool full)
+{
+    PyTypeObject *type = Py_TYPE(o);
+    if (HP_LIKELY(type != &PyTuple_Type && (type != &PyDict_Type || !full)))
+        return HP_KEEP;
+    return hp_untrack_items(o);
+}
 
-enum {
-    HP_SCAN_AHEAD = 8
-}; /* objects between prefetch and look                                        */
+/* Divide a list by trial deletion: what is alive stays on it, the rest is put on dead->list, order kept. `untrack`:
+ * tuples that cannot be part of a cycle leave the list. scratch->rest has the dead in order. False: no
+ * memory, nothing changed. */
+bool hp_divide_young(struct hp_scratch *scratch, PyGC_Head *list, struct hp_dead *dead,
+                     bool untrack);
+/* The same for the oldest generation; dicts are untracked too. `mark`: mark from the roots first. */
+bool hp_divide_full(struct hp_scratch *scratch, PyInterpreterState *interp, PyGC_Head *list,
+                    struct hp_dead *dead, bool mark);
+
+/* The end of both: scratch->rest holds candidates, their reference counts in _gc_prev. Those alive go to the end of
+ * the list, and if it was a full one to scratch->all behind scratch->live; the others to `dead`. */
+enum hp_how {
+    HP_AGAIN,
+    HP_YOUNG,
+    HP_FULL
+}; /* untrack nothing; tuples; dicts too                      */
+void hp_try(struct hp_scratch *scratch, PyGC_Head *list, struct hp_dead *dead, enum hp_how how);
+
+enum { HP_SCAN_AHEAD = 8 }; /* objects between prefetch and look */
 /* Of [from, to) of the snapshot, what is marked is linked behind `list` (not closed) and stays in front of the range,
  * what is not becomes a candidate in `rest`, which has room. Returns how many are marked. *later is set if some might be
  * untracked when they are asked again. */
@@ -42,17 +67,12 @@ void hp_mark(struct hp_worker *worker);
 /* Subtract the references of the candidates from each other. */
 void hp_subtract(struct hp_worker *worker, const struct hp_vec *rest);
 
-/* Weak references, finalizers, clearing: scratch->rest is garbage. Gives the scratch back. Returns how many were
- * collected; *uncollectable are those kept for a legacy finalizer, which are on the list `legacy` afterwards. */
-Py_ssize_t hp_finish(struct hp_state *state, struct hp_scratch *scratch, PyGC_Head *old,
-                     PyGC_Head *legacy, Py_ssize_t *uncollectable);
+/* Weak references, finalizers, clearing. Gives the scratch back. Returns how many were collected; *uncollectable are
+ * those kept for a legacy finalizer, which are on the list `legacy` afterwards. */
+Py_ssize_t hp_finish(struct hp_state *state, struct hp_scratch *scratch, struct hp_dead *dead,
+                     PyGC_Head *old, PyGC_Head *legacy, Py_ssize_t *uncollectable);
 /* Those go to gc.garbage, and live on. */
 void hp_keep_legacy(hp_gc *gc, PyGC_Head *legacy, PyGC_Head *old);
-
-/* May the object leave the collector's sight? Tuples at any time, dicts if `full`. Its list is not touched.
- * HP_LATER: not now, but it holds nothing that is tracked but tuples. */
-enum hp_untrack { HP_KEEP, HP_UNTRACK, HP_LATER };
-enum hp_untrack hp_untrackable(PyObject *o, bool full);
 
 /* The order in which the objects of the last full collection lay, to prefetch along it: hints, never read from. */
 struct hp_shadow {
@@ -62,6 +82,39 @@ struct hp_shadow {
 struct hp_shadow hp_shadow_get(void);
 /* Keep the first `n` of the array as the new order; the vector gets the old array. */
 void hp_shadow_swap(struct hp_vec *vec, size_t n);
+
+enum {
+    HP_SHADOW_AHEAD = 16,  /* entries between prefetch and visit; as many lie behind the last */
+    HP_SHADOW_SEARCH = 12, /* entries that are searched for the place                         */
+    HP_SHADOW_LOST = 64    /* failures in a row after which the shadow is of no use           */
+};
+
+/* Follow a walk over objects in an array of about the same order. */
+struct hp_follow {
+    PyGC_Head **at;
+    size_t n, place;
+    unsigned lost;
+};
+HP_HOT void hp_follow_step(struct hp_follow *f, const PyGC_Head *g)
+{
+    if (HP_UNLIKELY(f->place >= f->n))
+        return;
+    if (HP_LIKELY(f->at[f->place] == g)) {
+        f->place++;
+        f->lost = 0;
+    } else {
+        size_t next = f->place + 1;
+        size_t end = next + HP_SHADOW_SEARCH < f->n ? next + HP_SHADOW_SEARCH : f->n;
+        while (next < end && f->at[next] != g)
+            next++;
+        if (next < end)
+            f->place = next + 1;
+        else if (++f->lost == HP_SHADOW_LOST)
+            f->n = 0;
+    }
+    if (f->place + HP_SHADOW_AHEAD < f->n)
+        __builtin_prefetch(f->at[f->place + HP_SHADOW_AHEAD], 1);
+}
 
 /* Undo a snapshot: previous pointers from the next ones, COLLECTING bits cleared. */
 void hp_list_repair(PyGC_Head *list);

@@ -86,6 +86,7 @@ struct hp_stats {
     uint64_t fallbacks;  /* left to the built-in collector for want of memory */
     uint64_t live;       /* objects after the last full collection            */
     uint64_t candidates; /* of the last full collection: not marked from roots */
+    uint64_t unmarked;   /* full collections that did not mark                */
 };
 
 /* The state of the module in one interpreter. */
@@ -100,6 +101,7 @@ struct hp_state {
     bool installed;       /* for all collections, not only explicit ones       */
     bool inside;          /* between the built-in's two calls                  */
     bool ours;            /* the last collection was done here, not left       */
+    bool died;            /* most new objects of the last full collection were garbage */
     int force;            /* >= 0: automatic collections are of this generation */
     Py_ssize_t found;     /* its result                                        */
     struct hp_stash stash;
@@ -165,6 +167,12 @@ HP_HOT Py_ssize_t hp_list_size(const PyGC_Head *list)
     for (const PyGC_Head *g = HP_NEXT(list); g != list; g = HP_NEXT(g))
         n++;
     return n;
+}
+/* What a candidate's _gc_prev holds: its reference count, the COLLECTING bit. */
+HP_HOT uintptr_t hp_candidate(const PyGC_Head *g)
+{
+    return ((uintptr_t)Py_REFCNT(HP_OBJECT(g)) << _PyGC_PREV_SHIFT) | HP_COLLECTING |
+           (g->_gc_prev & HP_FINALIZED);
 }
 /* Building a list: the element behind `*tail`, the COLLECTING bit cleared. Close it at the end. */
 HP_HOT void hp_list_build(PyGC_Head *g, PyGC_Head **tail)

@@ -10,68 +10,17 @@
 
 #include <internal/pycore_pyerrors.h>
 
-struct hp_dead {
-    PyGC_Head list;       /* unreachable                                        */
+/* The steps of one collection's end. */
+struct hp_end {
+    struct hp_dead *dead;
     PyGC_Head finalizers; /* legacy ones, and what they reach                   */
     PyGC_Head callbacks;  /* weak references whose callbacks are due            */
-    bool legacy, finalizable, weak;
-    bool ran; /* user code                                          */
+    bool ran;             /* user code                                          */
 };
 
 static void hp_debug(const char *what, PyObject *o)
 {
     PySys_FormatStderr("gc: %s <%s %p>\n", what, Py_TYPE(o)->tp_name, o);
-}
-
-/* What there may be to do for objects of a type. Garbage has few types: a small cache saves asking each
- * object whether it is a weak reference, which means a walk along the bases of its type. */
-enum { HP_LEGACY = 1, HP_FINALIZE = 2, HP_REFERENCE = 4, HP_TYPES = 16 };
-
-struct hp_type_cache {
-    PyTypeObject *type[HP_TYPES];
-    unsigned what[HP_TYPES];
-};
-
-HP_HOT unsigned hp_type_needs(struct hp_type_cache *cache, PyTypeObject *type)
-{
-    size_t slot = ((uintptr_t)type >> 6) % HP_TYPES;
-    if (HP_UNLIKELY(cache->type[slot] != type)) {
-        cache->type[slot] = type;
-        cache->what[slot] =
-            (type->tp_del != NULL ? HP_LEGACY : 0) | (type->tp_finalize != NULL ? HP_FINALIZE : 0) |
-            (PyType_IsSubtype(type, &_PyWeakref_RefType) || type == &_PyWeakref_ProxyType ||
-                     type == &_PyWeakref_CallableProxyType
-                 ? HP_REFERENCE
-                 : 0);
-    }
-    return cache->what[slot];
-}
-
-/* The list of the dead; notes which steps there is anything to do for. */
-static void hp_dead_build(struct hp_dead *dead, const struct hp_vec *rest)
-{
-    struct hp_type_cache cache = {0};
-    PyGC_Head *tail = &dead->list;
-    unsigned any = 0;
-    for (size_t i = 0; i < rest->n; i++) {
-        if (i + HP_SCAN_AHEAD < rest->n)
-            __builtin_prefetch(rest->at[i + HP_SCAN_AHEAD], 1);
-        PyGC_Head *g = rest->at[i];
-        PyObject *o = HP_OBJECT(g);
-        PyTypeObject *type = Py_TYPE(o);
-        uintptr_t finalized = g->_gc_prev & HP_FINALIZED;
-        g->_gc_prev = (uintptr_t)tail | finalized | HP_COLLECTING;
-        tail->_gc_next = (uintptr_t)g;
-        tail = g;
-        any |= hp_type_needs(&cache, type) & ~(finalized ? (unsigned)HP_FINALIZE : 0u);
-        if (type->tp_weaklistoffset > 0 &&
-            *(PyObject **)(void *)((char *)o + type->tp_weaklistoffset) != NULL)
-            any |= HP_REFERENCE;
-    }
-    hp_list_close(&dead->list, tail);
-    dead->legacy = any & HP_LEGACY;
-    dead->finalizable = any & HP_FINALIZE;
-    dead->weak = any & HP_REFERENCE;
 }
 
 /* --- legacy finalizers -------------------------------------------------------------------------------- */
@@ -85,24 +34,24 @@ static int hp_visit_reached(PyObject *o, void *to)
     return 0;
 }
 
-static void hp_split_legacy(struct hp_dead *dead)
+static void hp_split_legacy(struct hp_end *end)
 {
-    PyGC_Head *next;
-    for (PyGC_Head *g = HP_NEXT(&dead->list); g != &dead->list; g = next) {
+    PyGC_Head *dead = &end->dead->list, *next;
+    for (PyGC_Head *g = HP_NEXT(dead); g != dead; g = next) {
         next = HP_NEXT(g);
         if (Py_TYPE(HP_OBJECT(g))->tp_del != NULL) {
             g->_gc_prev &= ~HP_COLLECTING;
-            hp_list_move(g, &dead->finalizers);
+            hp_list_move(g, &end->finalizers);
         }
     }
-    for (PyGC_Head *g = HP_NEXT(&dead->finalizers); g != &dead->finalizers; g = HP_NEXT(g))
-        Py_TYPE(HP_OBJECT(g))->tp_traverse(HP_OBJECT(g), hp_visit_reached, &dead->finalizers);
+    for (PyGC_Head *g = HP_NEXT(&end->finalizers); g != &end->finalizers; g = HP_NEXT(g))
+        Py_TYPE(HP_OBJECT(g))->tp_traverse(HP_OBJECT(g), hp_visit_reached, &end->finalizers);
 }
 
 /* --- weak references ---------------------------------------------------------------------------------- */
 
 /* Clear the weak references to one dead object; keep those with a callback that lives. */
-static void hp_clear_weak(struct hp_dead *dead, PyObject *o)
+static void hp_clear_weak(struct hp_end *end, PyObject *o)
 {
     if (PyWeakref_Check(o))
         _PyWeakref_ClearRef((PyWeakReference *)o);
@@ -114,16 +63,16 @@ static void hp_clear_weak(struct hp_dead *dead, PyObject *o)
         if (ref->wr_callback == NULL || (HP_HEAD(ref)->_gc_prev & HP_COLLECTING))
             continue;
         Py_INCREF(ref);
-        hp_list_move(HP_HEAD(ref), &dead->callbacks);
+        hp_list_move(HP_HEAD(ref), &end->callbacks);
     }
 }
 
 /* Returns how many of the weak references died with their callback. */
-static Py_ssize_t hp_call_callbacks(struct hp_dead *dead, PyGC_Head *old)
+static Py_ssize_t hp_call_callbacks(struct hp_end *end, PyGC_Head *old)
 {
     Py_ssize_t freed = 0;
-    while (!hp_list_empty(&dead->callbacks)) {
-        PyGC_Head *g = HP_NEXT(&dead->callbacks);
+    while (!hp_list_empty(&end->callbacks)) {
+        PyGC_Head *g = HP_NEXT(&end->callbacks);
         PyObject *ref = HP_OBJECT(g);
         PyObject *callback = ((PyWeakReference *)ref)->wr_callback;
         PyObject *result = PyObject_CallOneArg(callback, ref);
@@ -132,7 +81,7 @@ static Py_ssize_t hp_call_callbacks(struct hp_dead *dead, PyGC_Head *old)
         else
             Py_DECREF(result);
         Py_DECREF(ref);
-        if (HP_NEXT(&dead->callbacks) == g)
+        if (HP_NEXT(&end->callbacks) == g)
             hp_list_move(g, old);
         else
             freed++;
@@ -140,63 +89,53 @@ static Py_ssize_t hp_call_callbacks(struct hp_dead *dead, PyGC_Head *old)
     return freed;
 }
 
-static Py_ssize_t hp_weak(struct hp_dead *dead, PyGC_Head *old)
+static Py_ssize_t hp_weak(struct hp_end *end, PyGC_Head *old)
 {
-    for (PyGC_Head *g = HP_NEXT(&dead->list); g != &dead->list; g = HP_NEXT(g))
-        hp_clear_weak(dead, HP_OBJECT(g));
-    if (hp_list_empty(&dead->callbacks))
+    PyGC_Head *dead = &end->dead->list;
+    for (PyGC_Head *g = HP_NEXT(dead); g != dead; g = HP_NEXT(g))
+        hp_clear_weak(end, HP_OBJECT(g));
+    if (hp_list_empty(&end->callbacks))
         return 0;
-    dead->ran = true;
-    return hp_call_callbacks(dead, old);
+    end->ran = true;
+    return hp_call_callbacks(end, old);
 }
 
 /* --- finalizers and resurrection ---------------------------------------------------------------------- */
 
-static void hp_finalize(struct hp_dead *dead)
+static void hp_finalize(struct hp_end *end)
 {
-    PyGC_Head seen;
+    PyGC_Head *dead = &end->dead->list, seen;
     hp_list_init(&seen);
-    while (!hp_list_empty(&dead->list)) {
-        PyGC_Head *g = HP_NEXT(&dead->list);
+    while (!hp_list_empty(dead)) {
+        PyGC_Head *g = HP_NEXT(dead);
         PyObject *o = HP_OBJECT(g);
         destructor finalize = Py_TYPE(o)->tp_finalize;
         hp_list_move(g, &seen);
         if (finalize == NULL || (g->_gc_prev & HP_FINALIZED))
             continue;
         g->_gc_prev |= HP_FINALIZED;
-        dead->ran = true;
+        end->ran = true;
         Py_INCREF(o);
         finalize(o);
         Py_DECREF(o);
     }
-    hp_list_merge(&seen, &dead->list);
-}
-
-static Py_ssize_t hp_count_all(const struct hp_dead *dead, const struct hp_scratch *scratch)
-{
-    return dead->legacy ? hp_list_size(&dead->list) : (Py_ssize_t)scratch->rest.n;
+    hp_list_merge(&seen, dead);
 }
 
 /* What user code resurrected goes to the old list. Without memory to find out, all of it does: its weak references are
- * gone and its finalizers have run, the next collection takes the rest. Returns how many stay dead. */
-static Py_ssize_t hp_resurrect(struct hp_dead *dead, struct hp_scratch *scratch, PyGC_Head *old)
+ * gone and its finalizers have run, the next collection takes the rest. */
+static void hp_resurrect(struct hp_end *end, struct hp_scratch *scratch, PyGC_Head *old)
 {
-    PyGC_Head resurrected;
-    hp_list_init(&resurrected);
-    if (!hp_divide_young(scratch, &dead->list, false)) {
-        hp_list_merge(&dead->list, old);
-        return 0;
+    struct hp_dead still;
+    hp_list_init(&still.list);
+    if (hp_divide_young(scratch, &end->dead->list, &still, false)) {
+        hp_list_merge(&end->dead->list, old);
+        hp_list_merge(&still.list, &end->dead->list);
+        end->dead->n = still.n;
+    } else {
+        hp_list_merge(&end->dead->list, old);
+        end->dead->n = 0;
     }
-    hp_list_merge(&dead->list, &resurrected);
-    PyGC_Head *tail = &dead->list;
-    for (size_t i = 0; i < scratch->rest.n; i++) {
-        PyGC_Head *g = scratch->rest.at[i];
-        hp_list_build(g, &tail);
-        g->_gc_prev |= HP_COLLECTING;
-    }
-    hp_list_close(&dead->list, tail);
-    hp_list_merge(&resurrected, old);
-    return (Py_ssize_t)scratch->rest.n;
 }
 
 /* --- clearing ----------------------------------------------------------------------------------------- */
@@ -218,11 +157,13 @@ static void hp_clear_one(hp_gc *gc, PyObject *o)
     Py_DECREF(o);
 }
 
-static void hp_clear(hp_gc *gc, PyGC_Head *dead, PyGC_Head *old)
+/* `order`: where the dead lay, to fetch what is cleared next. Clearing one frees others, far ahead on the list too. */
+static void hp_clear(hp_gc *gc, PyGC_Head *dead, PyGC_Head *old, const struct hp_vec *order)
 {
+    struct hp_follow follow = {.at = order->at, .n = order->n};
     while (!hp_list_empty(dead)) {
         PyGC_Head *g = HP_NEXT(dead);
-        __builtin_prefetch(HP_OBJECT(HP_NEXT(g)));
+        hp_follow_step(&follow, g);
         hp_clear_one(gc, HP_OBJECT(g));
         if (HP_NEXT(dead) == g) { /* still there; it may die later */
             g->_gc_prev &= ~HP_COLLECTING;
@@ -231,10 +172,10 @@ static void hp_clear(hp_gc *gc, PyGC_Head *dead, PyGC_Head *old)
     }
 }
 
-static Py_ssize_t hp_uncollectable(hp_gc *gc, struct hp_dead *dead)
+static Py_ssize_t hp_uncollectable(hp_gc *gc, struct hp_end *end)
 {
     Py_ssize_t n = 0;
-    for (PyGC_Head *g = HP_NEXT(&dead->finalizers); g != &dead->finalizers; g = HP_NEXT(g)) {
+    for (PyGC_Head *g = HP_NEXT(&end->finalizers); g != &end->finalizers; g = HP_NEXT(g)) {
         n++;
         if (gc->debug & 4) /* DEBUG_UNCOLLECTABLE */
             hp_debug("uncollectable", HP_OBJECT(g));
@@ -255,28 +196,31 @@ void hp_keep_legacy(hp_gc *gc, PyGC_Head *finalizers, PyGC_Head *old)
     hp_list_merge(finalizers, old);
 }
 
-Py_ssize_t hp_finish(struct hp_state *state, struct hp_scratch *scratch, PyGC_Head *old,
-                     PyGC_Head *finalizers, Py_ssize_t *uncollectable)
+Py_ssize_t hp_finish(struct hp_state *state, struct hp_scratch *scratch, struct hp_dead *dead,
+                     PyGC_Head *old, PyGC_Head *legacy, Py_ssize_t *uncollectable)
 {
-    struct hp_dead dead = {0};
-    hp_list_init(&dead.finalizers);
-    hp_list_init(&dead.callbacks);
-    hp_dead_build(&dead, &scratch->rest);
-    if (HP_UNLIKELY(dead.legacy))
-        hp_split_legacy(&dead);
+    struct hp_end end = {.dead = dead};
+    hp_list_init(&end.finalizers);
+    hp_list_init(&end.callbacks);
+    if (HP_UNLIKELY(dead->legacy)) {
+        hp_split_legacy(&end);
+        dead->n = (size_t)hp_list_size(&dead->list);
+    }
     if (HP_UNLIKELY(state->gc->debug & 2)) /* DEBUG_COLLECTABLE */
-        for (PyGC_Head *g = HP_NEXT(&dead.list); g != &dead.list; g = HP_NEXT(g))
+        for (PyGC_Head *g = HP_NEXT(&dead->list); g != &dead->list; g = HP_NEXT(g))
             hp_debug("collectable", HP_OBJECT(g));
     Py_ssize_t collected = 0;
-    if (dead.weak)
-        collected += hp_weak(&dead, old);
-    if (dead.finalizable)
-        hp_finalize(&dead);
-    collected += dead.ran ? hp_resurrect(&dead, scratch, old) : hp_count_all(&dead, scratch);
+    if (dead->weak)
+        collected += hp_weak(&end, old);
+    if (dead->finalizable)
+        hp_finalize(&end);
+    if (end.ran)
+        hp_resurrect(&end, scratch, old);
+    collected += (Py_ssize_t)dead->n;
+    hp_clear(state->gc, &dead->list, old, &scratch->rest);
     hp_scratch_give(scratch);
-    hp_clear(state->gc, &dead.list, old);
-    *uncollectable = hp_uncollectable(state->gc, &dead);
-    hp_list_init(finalizers);
-    hp_list_merge(&dead.finalizers, finalizers);
+    *uncollectable = hp_uncollectable(state->gc, &end);
+    hp_list_init(legacy);
+    hp_list_merge(&end.finalizers, legacy);
     return collected;
 }

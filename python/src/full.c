@@ -4,6 +4,7 @@
  * clears it. (3) A scan of the snapshot takes what is not marked off the list: the candidates, with their
  * reference counts. In a heap that lives those are few, and the list is hardly written to. (4) Trial deletion
  * among the candidates (subtract.c).
+ * Where most objects are expected to be dead, marking and scanning would only cost: every object is a candidate.
  * Walking a linked list waits for memory at every step. The shadow, the order of the last full collection, tells
  * what probably comes next, so that it can be fetched ahead; where the list has changed, the walk looks a
  * little ahead in the shadow to find its place again. Its addresses may be of freed objects and are only
@@ -11,42 +12,23 @@
  * Locks: the GIL. */
 #include "parallel.h"
 
-enum {
-    HP_SHADOW_AHEAD = 16, /* entries between prefetch and visit                 */
-    HP_SHADOW_SEARCH = 12 /* entries that are searched for the place            */
-};
-
-/* Follow the walk in the shadow; returns the new place. */
-HP_HOT size_t hp_shadow_step(const struct hp_shadow *shadow, size_t place, const PyGC_Head *g)
-{
-    if (HP_UNLIKELY(place >= shadow->n))
-        return place;
-    if (HP_LIKELY(shadow->at[place] == g)) {
-        place++;
-    } else {
-        size_t next = place + 1;
-        size_t end = next + HP_SHADOW_SEARCH < shadow->n ? next + HP_SHADOW_SEARCH : shadow->n;
-        while (next < end && shadow->at[next] != g)
-            next++;
-        if (next < end)
-            place = next + 1;
-    }
-    __builtin_prefetch(shadow->at[place + HP_SHADOW_AHEAD], 1);
-    return place;
-}
-
-static bool hp_snapshot(struct hp_vec *all, PyGC_Head *list)
+/* Every object of the list into the array, with the COLLECTING bit; `counts`: and its reference count. */
+HP_HOT bool hp_snapshot(struct hp_vec *vec, PyGC_Head *list, const bool counts)
 {
     struct hp_shadow shadow = hp_shadow_get();
-    size_t place = 0, n = 0;
+    struct hp_follow follow = {.at = shadow.at, .n = shadow.n};
+    size_t n = 0;
     for (PyGC_Head *g = HP_NEXT(list); g != list; g = HP_NEXT(g)) {
-        place = hp_shadow_step(&shadow, place, g);
-        if (HP_UNLIKELY(n == all->room) && !hp_vec_reserve(all, n + 1))
+        hp_follow_step(&follow, g);
+        if (HP_UNLIKELY(n == vec->room) && !hp_vec_reserve(vec, n + 1))
             return false;
-        all->at[n++] = g;
-        g->_gc_prev |= HP_COLLECTING;
+        vec->at[n++] = g;
+        if (counts)
+            g->_gc_prev = hp_candidate(g);
+        else
+            g->_gc_prev |= HP_COLLECTING;
     }
-    all->n = n;
+    vec->n = n;
     return true;
 }
 
@@ -62,8 +44,7 @@ size_t hp_scan(struct hp_vec *all, size_t from, size_t to, PyGC_Head *list, stru
         PyGC_Head *g = all->at[i];
         uintptr_t prev = g->_gc_prev;
         if (prev & HP_COLLECTING) {
-            g->_gc_prev = ((uintptr_t)Py_REFCNT(HP_OBJECT(g)) << _PyGC_PREV_SHIFT) | HP_COLLECTING |
-                          (prev & HP_FINALIZED);
+            g->_gc_prev = hp_candidate(g);
             rest->at[rest->n++] = g;
             gap = true;
             continue;
@@ -88,29 +69,41 @@ size_t hp_scan(struct hp_vec *all, size_t from, size_t to, PyGC_Head *list, stru
     return live - from;
 }
 
-bool hp_divide_full(struct hp_scratch *scratch, PyInterpreterState *interp, PyGC_Head *list)
+/* Mark and scan: leaves what is marked on the list. */
+static void hp_mark_all(struct hp_scratch *scratch, PyInterpreterState *interp, PyGC_Head *list)
 {
-    struct hp_vec *all = &scratch->all, *rest = &scratch->rest;
-    if (!hp_snapshot(all, list) || !hp_vec_reserve(rest, all->n) ||
-        !hp_vec_reserve(&scratch->stack, all->n)) {
-        hp_list_repair(list);
-        return false;
-    }
+    struct hp_vec *all = &scratch->all;
     struct hp_worker worker = {.stack = scratch->stack.at, .room = scratch->stack.room};
-    hp_parallel_begin(all->n);
     hp_push_roots(&worker, interp);
     if (!hp_parallel_mark(&worker))
         hp_mark(&worker);
-    rest->n = 0;
-    scratch->size = all->n;
-    scratch->gone = 0;
+    scratch->rest.n = 0;
     if (!hp_parallel_scan(scratch, list)) {
         bool later = false;
-        scratch->live = hp_scan(all, 0, all->n, list, rest, &later);
+        scratch->live = hp_scan(all, 0, all->n, list, &scratch->rest, &later);
         hp_list_close(list, HP_PREV(list));
     }
+}
+
+bool hp_divide_full(struct hp_scratch *scratch, PyInterpreterState *interp, PyGC_Head *list,
+                    struct hp_dead *dead, bool mark)
+{
+    struct hp_vec *all = &scratch->all, *rest = &scratch->rest;
+    struct hp_vec *first = mark ? all : rest, *second = mark ? rest : all;
+    if (!(mark ? hp_snapshot(first, list, false) : hp_snapshot(first, list, true)) ||
+        !hp_vec_reserve(second, first->n) || !hp_vec_reserve(&scratch->stack, first->n)) {
+        hp_list_repair(list);
+        return false;
+    }
+    scratch->size = first->n;
+    scratch->live = scratch->gone = 0;
+    hp_parallel_begin(scratch->size);
+    if (mark)
+        hp_mark_all(scratch, interp, list);
+    else
+        hp_list_init(list);
     scratch->candidates = rest->n;
-    hp_try_rest(scratch, list);
+    hp_try(scratch, list, dead, HP_FULL);
     hp_parallel_end();
     hp_shadow_swap(all, scratch->live);
     scratch->live -= scratch->gone;

@@ -9,7 +9,6 @@
 
 enum {
     HP_ROOM_MIN = 4096,
-    HP_SHADOW_PAD = 32,       /* entries that may be prefetched behind the last        */
     HP_SHADOW_MAX = 64 << 20, /* objects above which no shadow is kept                 */
 };
 
@@ -62,12 +61,10 @@ struct hp_shadow hp_shadow_get(void)
 
 void hp_shadow_swap(struct hp_vec *vec, size_t n)
 {
-    if (n > HP_SHADOW_MAX || !hp_vec_reserve(vec, n + HP_SHADOW_PAD)) {
+    if (n > HP_SHADOW_MAX) {
         hp_shadow.n = 0;
         return;
     }
-    for (size_t i = 0; i < HP_SHADOW_PAD; i++)
-        vec->at[n + i] = NULL;
     struct hp_vec old = hp_shadow;
     hp_shadow = *vec;
     hp_shadow.n = n;

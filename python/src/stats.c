@@ -45,10 +45,10 @@ PyObject *hp_stats(PyObject *module, PyObject *nothing)
         return PyErr_NoMemory();
     *stats = state->stats;
     PyObject *result = Py_BuildValue(
-        "{sOs[NNN]sKsKsKsNsN}", "installed", state->installed ? Py_True : Py_False, "generations",
+        "{sOs[NNN]sKsKsKsKsNsN}", "installed", state->installed ? Py_True : Py_False, "generations",
         hp_generation_stats(stats, 0), hp_generation_stats(stats, 1), hp_generation_stats(stats, 2),
-        "live", stats->live, "candidates", stats->candidates, "fallbacks", stats->fallbacks,
-        "parallel", hp_parallel_dict(), "arenas", hp_arenas_stats());
+        "live", stats->live, "candidates", stats->candidates, "unmarked", stats->unmarked,
+        "fallbacks", stats->fallbacks, "parallel", hp_parallel_dict(), "arenas", hp_arenas_stats());
     PyMem_Free(stats);
     return result;
 }

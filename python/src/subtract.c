@@ -36,81 +36,148 @@ void hp_subtract(struct hp_worker *w, const struct hp_vec *rest)
         hp_subtract_all(w, rest, true);
 }
 
-/* Who has references left is alive, with all it reaches. */
-HP_HOT void hp_revive(struct hp_worker *w, const struct hp_vec *rest, const bool far)
+/* --- what there may be to do for the dead ------------------------------------------------------------- */
+
+/* By type. Garbage has few types: a small cache saves asking each object whether it is a weak reference, which
+ * means a walk along the bases of its type. */
+enum { HP_LEGACY = 1, HP_FINALIZE = 2, HP_REFERENCE = 4, HP_TYPES = 16 };
+
+struct hp_type_cache {
+    PyTypeObject *type[HP_TYPES];
+    unsigned what[HP_TYPES];
+};
+
+static __attribute__((noinline)) unsigned hp_type_ask(PyTypeObject *type)
 {
-    for (size_t i = 0; i < rest->n; i++) {
-        PyGC_Head *g = rest->at[i];
-        if (far && i + HP_FAR_AHEAD < rest->n)
-            __builtin_prefetch(rest->at[i + HP_FAR_AHEAD]);
-        uintptr_t prev = g->_gc_prev;
-        if (!(prev & HP_COLLECTING) || prev < HP_ONE_REF)
-            continue;
-        g->_gc_prev = prev & ~HP_COLLECTING;
-        hp_visit(HP_OBJECT(g), w, HP_MARK, false);
-        while (w->top != 0)
-            hp_visit(HP_OBJECT(w->stack[--w->top]), w, HP_MARK, false);
-    }
+    bool reference = PyType_IsSubtype(type, &_PyWeakref_RefType) || type == &_PyWeakref_ProxyType ||
+                     type == &_PyWeakref_CallableProxyType;
+    return (type->tp_del != NULL ? HP_LEGACY : 0u) |
+           (type->tp_finalize != NULL ? HP_FINALIZE : 0u) | (reference ? HP_REFERENCE : 0u);
 }
 
-/* The living to the list, garbage to the front of the candidates. */
-HP_HOT void hp_divide(struct hp_scratch *scratch, PyGC_Head *list, const bool tuples,
-                      const bool full, const bool far)
+HP_HOT unsigned hp_needs(struct hp_type_cache *cache, PyObject *o, uintptr_t prev)
+{
+    PyTypeObject *type = Py_TYPE(o);
+    size_t slot = ((uintptr_t)type >> 6) % HP_TYPES;
+    if (HP_UNLIKELY(cache->type[slot] != type)) {
+        cache->type[slot] = type;
+        cache->what[slot] = hp_type_ask(type);
+    }
+    unsigned what = cache->what[slot];
+    if (prev & HP_FINALIZED)
+        what &= ~(unsigned)HP_FINALIZE;
+    if (type->tp_weaklistoffset > 0 &&
+        *(PyObject **)(void *)((char *)o + type->tp_weaklistoffset) != NULL)
+        what |= HP_REFERENCE;
+    return what;
+}
+
+/* --- the division ------------------------------------------------------------------------------------- */
+
+/* Where the living go. */
+struct hp_living {
+    PyGC_Head *tail;
+    PyGC_Head **at; /* full collections: the array behind what is marked              */
+    size_t n;
+    enum hp_how how;
+};
+
+HP_HOT void hp_live(struct hp_living *living, PyGC_Head *g, const enum hp_how how)
+{
+    if (how != HP_AGAIN &&
+        HP_UNLIKELY(hp_untrackable(HP_OBJECT(g), how == HP_FULL) == HP_UNTRACK)) {
+        g->_gc_next = 0;
+        g->_gc_prev &= HP_FINALIZED;
+        return;
+    }
+    hp_list_build(g, &living->tail);
+    if (how == HP_FULL)
+        living->at[living->n] = g;
+    living->n++;
+}
+
+/* The object is alive: with it all it reaches. Returns how many more. */
+HP_HOT size_t hp_revive(struct hp_worker *w, PyGC_Head *g)
+{
+    size_t reached = 0;
+    hp_visit(HP_OBJECT(g), w, HP_MARK, false);
+    for (; w->top != 0; reached++)
+        hp_visit(HP_OBJECT(w->stack[--w->top]), w, HP_MARK, false);
+    return reached;
+}
+
+/* Some that were put to the dead have been reached since. */
+static void hp_take_back(struct hp_scratch *scratch, struct hp_dead *dead, struct hp_living *living)
+{
+    PyGC_Head *tail = &dead->list;
+    size_t n = 0;
+    for (size_t i = 0; i < dead->n; i++) {
+        PyGC_Head *g = scratch->rest.at[i];
+        if (!(g->_gc_prev & HP_COLLECTING)) {
+            hp_live(living, g, living->how);
+            continue;
+        }
+        hp_list_build(g, &tail);
+        g->_gc_prev |= HP_COLLECTING;
+        scratch->rest.at[n++] = g;
+    }
+    hp_list_close(&dead->list, tail);
+    dead->n = n;
+}
+
+/* One pass: who has no reference left is taken for dead until somebody alive that comes later reaches it. */
+HP_HOT void hp_divide(struct hp_worker *w, struct hp_scratch *scratch, PyGC_Head *list,
+                      struct hp_dead *dead, const enum hp_how how, const bool far)
 {
     struct hp_vec *rest = &scratch->rest;
-    size_t garbage = 0, live = scratch->live;
-    PyGC_Head *tail = HP_PREV(list);
+    struct hp_living living = {HP_PREV(list), scratch->all.at, scratch->live, how};
+    struct hp_type_cache cache = {0};
+    PyGC_Head *tail = &dead->list;
+    size_t n = 0, reached = 0, met = 0;
+    unsigned needs = 0;
     for (size_t i = 0; i < rest->n; i++) {
         PyGC_Head *g = rest->at[i];
         if (far && i + HP_FAR_AHEAD < rest->n)
             __builtin_prefetch(rest->at[i + HP_FAR_AHEAD], 1);
-        if (g->_gc_prev & HP_COLLECTING) {
-            rest->at[garbage++] = g;
+        uintptr_t prev = g->_gc_prev;
+        if (HP_LIKELY((prev & HP_COLLECTING) && prev < HP_ONE_REF)) {
+            needs |= hp_needs(&cache, HP_OBJECT(g), prev);
+            g->_gc_prev = (uintptr_t)tail | prev;
+            tail->_gc_next = (uintptr_t)g;
+            tail = g;
+            rest->at[n++] = g;
             continue;
         }
-        if (tuples && HP_UNLIKELY(hp_untrackable(HP_OBJECT(g), full) == HP_UNTRACK)) {
-            g->_gc_next = 0;
-            g->_gc_prev &= HP_FINALIZED;
-            continue;
+        if (prev & HP_COLLECTING) {
+            g->_gc_prev = prev & ~HP_COLLECTING;
+            reached += hp_revive(w, g);
+        } else {
+            met++;
         }
-        hp_list_build(g, &tail);
-        if (full)
-            scratch->all.at[live] = g;
-        live++;
+        hp_live(&living, g, how);
     }
-    hp_list_close(list, tail);
-    rest->n = garbage;
-    scratch->live = live;
+    hp_list_close(&dead->list, tail);
+    *dead = (struct hp_dead){dead->list, n, needs & HP_LEGACY, needs & HP_FINALIZE,
+                             needs & HP_REFERENCE};
+    if (HP_UNLIKELY(reached != met))
+        hp_take_back(scratch, dead, &living);
+    hp_list_close(list, living.tail);
+    rest->n = dead->n;
+    scratch->live = living.n;
 }
 
-static void hp_worker_init(struct hp_worker *w, struct hp_scratch *scratch)
+void hp_try(struct hp_scratch *scratch, PyGC_Head *list, struct hp_dead *dead, enum hp_how how)
 {
-    *w = (struct hp_worker){.stack = scratch->stack.at, .room = scratch->stack.room};
-}
-
-void hp_try_young(struct hp_scratch *scratch, PyGC_Head *list, bool tuples)
-{
-    struct hp_worker w;
-    hp_worker_init(&w, scratch);
-    struct hp_vec *rest = &scratch->rest;
-    bool far = rest->n >= HP_NEAR;
-    if (!hp_parallel_subtract(&w, rest))
-        hp_subtract(&w, rest);
-    if (far) {
-        hp_revive(&w, rest, true);
-        hp_divide(scratch, list, tuples, false, true);
-    } else {
-        hp_revive(&w, rest, false);
-        hp_divide(scratch, list, tuples, false, false);
-    }
-}
-
-void hp_try_rest(struct hp_scratch *scratch, PyGC_Head *list)
-{
-    struct hp_worker w;
-    hp_worker_init(&w, scratch);
+    struct hp_worker w = {.stack = scratch->stack.at, .room = scratch->stack.room};
     if (!hp_parallel_subtract(&w, &scratch->rest))
         hp_subtract(&w, &scratch->rest);
-    hp_revive(&w, &scratch->rest, true);
-    hp_divide(scratch, list, true, true, true);
+    bool far = scratch->rest.n >= HP_NEAR;
+    if (how == HP_FULL)
+        hp_divide(&w, scratch, list, dead, HP_FULL, true);
+    else if (how == HP_AGAIN)
+        hp_divide(&w, scratch, list, dead, HP_AGAIN, true);
+    else if (far)
+        hp_divide(&w, scratch, list, dead, HP_YOUNG, true);
+    else
+        hp_divide(&w, scratch, list, dead, HP_YOUNG, false);
 }

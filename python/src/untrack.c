@@ -66,9 +66,7 @@ static enum hp_untrack hp_dict(PyObject *o)
     return answer;
 }
 
-enum hp_untrack hp_untrackable(PyObject *o, bool full)
+enum hp_untrack hp_untrack_items(PyObject *o)
 {
-    if (PyTuple_CheckExact(o))
-        return hp_tuple(o);
-    return full && PyDict_CheckExact(o) ? hp_dict(o) : HP_KEEP;
+    return PyTuple_CheckExact(o) ? hp_tuple(o) : hp_dict(o);
 }

@@ -5,7 +5,8 @@
  * Locks: the GIL. */
 #include "parallel.h"
 
-bool hp_divide_young(struct hp_scratch *scratch, PyGC_Head *list, bool untrack)
+bool hp_divide_young(struct hp_scratch *scratch, PyGC_Head *list, struct hp_dead *dead,
+                     bool untrack)
 {
     struct hp_vec *rest = &scratch->rest;
     rest->n = 0;
@@ -15,8 +16,7 @@ bool hp_divide_young(struct hp_scratch *scratch, PyGC_Head *list, bool untrack)
             return false;
         }
         rest->at[rest->n++] = g;
-        g->_gc_prev = ((uintptr_t)Py_REFCNT(HP_OBJECT(g)) << _PyGC_PREV_SHIFT) | HP_COLLECTING |
-                      (g->_gc_prev & HP_FINALIZED);
+        g->_gc_prev = hp_candidate(g);
     }
     if (!hp_vec_reserve(&scratch->stack, rest->n)) {
         hp_list_repair(list);
@@ -26,7 +26,7 @@ bool hp_divide_young(struct hp_scratch *scratch, PyGC_Head *list, bool untrack)
     scratch->live = 0;
     hp_list_init(list);
     hp_parallel_begin(rest->n);
-    hp_try_young(scratch, list, untrack);
+    hp_try(scratch, list, dead, untrack ? HP_YOUNG : HP_AGAIN);
     hp_parallel_end();
     return true;
 }
