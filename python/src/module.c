@@ -47,6 +47,21 @@ static int hp_add_constants(PyObject *module, struct hp_state *state)
     return PyModule_AddObjectRef(module, "callbacks", state->gc->callbacks);
 }
 
+/* The functions of gc, which say in their errors and names that they are gc's. */
+static int hp_add_gc_functions(PyObject *module, PyMethodDef *def)
+{
+    PyObject *name = PyUnicode_InternFromString("gc");
+    for (; name != NULL && def->ml_name != NULL; def++) {
+        PyObject *function = PyCFunction_NewEx(def, module, name);
+        int result = function != NULL ? PyModule_AddObjectRef(module, def->ml_name, function) : -1;
+        Py_XDECREF(function);
+        if (result < 0)
+            Py_CLEAR(name);
+    }
+    Py_XDECREF(name);
+    return name != NULL ? 0 : -1;
+}
+
 static int hp_exec(PyObject *module)
 {
     struct hp_state *state = hp_state_of(module);
@@ -64,10 +79,10 @@ static int hp_exec(PyObject *module)
             ? 0
             : -1;
     Py_DECREF(gc_module);
-    if (result == 0 && (hp_add_constants(module, state) < 0 ||
-                        PyModule_AddFunctions(module, hp_gc_functions) < 0 ||
-                        PyModule_AddFunctions(module, hp_object_functions) < 0 ||
-                        PyModule_AddFunctions(module, hp_control_functions) < 0))
+    if (result == 0 &&
+        (hp_add_constants(module, state) < 0 || hp_add_gc_functions(module, hp_gc_functions) < 0 ||
+         hp_add_gc_functions(module, hp_object_functions) < 0 ||
+         PyModule_AddFunctions(module, hp_control_functions) < 0))
         result = -1;
     return result;
 }

@@ -29,7 +29,7 @@ static int hp_convert_generation(PyObject *value, void *out)
     Py_ssize_t generation = -1;
     if (value != Py_None) {
         if (!PyIndex_Check(value)) {
-            PyErr_Format(PyExc_TypeError, "argument should be integer or None, not %.200s",
+            PyErr_Format(PyExc_TypeError, "argument should be integer or None, not '%.200s'",
                          Py_TYPE(value)->tp_name);
             return 0;
         }

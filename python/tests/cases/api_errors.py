@@ -46,7 +46,7 @@ for name in NO_ARGUMENTS:
     attempt(f"{name}(1)", function, 1)
     attempt(f"{name}(1, 2)", function, 1, 2)
     attempt(f"{name}(x=1)", function, x=1)
-    attempt(f"{name}(**{{}})", function, **{})if name not in QUIET else function()
+    attempt(f"{name}()", function) if name not in QUIET else function()
 gc.unfreeze()
 gc.disable()
 
@@ -111,4 +111,4 @@ for name in ("garbage", "callbacks"):
     attempt(name, lambda: (type(getattr(gc, name)), len(getattr(gc, name))))
 for name in sorted(n for n in dir(gc) if n.startswith("DEBUG")):
     attempt(name, lambda: getattr(gc, name))
-attempt("gc.nothing", lambda: gc.nothing)
+attempt("gc.nothing", lambda: hasattr(gc, "nothing"))

@@ -29,8 +29,8 @@ def attempt(what, function, *args, **kwargs):
     except BaseException as error:  # whatever it is, it is compared
         print(f"{what}: {type(error).__qualname__}: {error}")
         return None
-    if isinstance(result, list) and len(result) > 8:
-        print(f"{what}: a long list")
+    if isinstance(result, list) and (len(result) > 8 or what.startswith("get_objects")):
+        print(f"{what}: a list of objects")
     else:
         print(f"{what}: {result!r}")
     return result
