@@ -33,3 +33,17 @@ check-python: python-venv ## the Python package: its tests, random graphs, CPyth
 bench-python: python-venv | deps-bench-python ## hearth's collector against CPython's own (SIZE=quick, ROUNDS=n)
 	@$(PY_RUN) python/bench/bench.py --out $(OUT)/bench-python $(if $(SIZE),--size $(SIZE)) \
 	    $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(PARTS),--only $(PARTS))
+
+# Machines of several memory nodes (tests/numa): the interpreter, a part of its library, the package, one program.
+PY_NUMA := $(OUT)/python-numa
+PY_NUMA_MACHINES ?= 2node 4ring memless
+PY_NUMA_LIBRARY := $(addprefix /usr/lib/python3.11/,*.py collections encodings importlib re)
+
+.PHONY: check-python-numa
+check-python-numa: python guest-kernel ## where Python's objects lie, in NUMA guests (PY_NUMA_MACHINES="a b")
+	@rm -rf $(PY_NUMA) && mkdir -p $(PY_NUMA)/library
+	@cp -r $(PY_NUMA_LIBRARY) $(PY_NUMA)/library/ && rm -f $(PY_NUMA)/library/sitecustomize.py
+	@tests/numa/check_machines.sh $(PY_NUMA)/log '$(PY_NUMA_MACHINES)' $(GUEST) --time 280 \
+	    --file $(PY_NUMA)/library=/usr/lib/python3.11 --file $(PY_OUT)/hearth --file python/tests/numa/residency.py \
+	    $(if $(FAIL),--env FAIL=$(FAIL))     --env PYTHONPATH=$(abspath $(PY_OUT)) --env PYTHONDONTWRITEBYTECODE=1 \
+	    -- /usr/bin/python3.11 $(abspath python/tests/numa/residency.py)
