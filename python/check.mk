@@ -45,5 +45,5 @@ check-python-numa: python guest-kernel ## where Python's objects lie, in NUMA gu
 	@cp -r $(PY_NUMA_LIBRARY) $(PY_NUMA)/library/ && rm -f $(PY_NUMA)/library/sitecustomize.py
 	@tests/numa/check_machines.sh $(PY_NUMA)/log '$(PY_NUMA_MACHINES)' $(GUEST) --time 280 \
 	    --file $(PY_NUMA)/library=/usr/lib/python3.11 --file $(PY_OUT)/hearth --file python/tests/numa/residency.py \
-	    $(if $(FAIL),--env FAIL=$(FAIL))     --env PYTHONPATH=$(abspath $(PY_OUT)) --env PYTHONDONTWRITEBYTECODE=1 \
+	    $(if $(FAIL),--env FAIL=$(FAIL)) --env PYTHONPATH=$(abspath $(PY_OUT)) --env PYTHONDONTWRITEBYTECODE=1 \
 	    -- /usr/bin/python3.11 $(abspath python/tests/numa/residency.py)
