@@ -108,7 +108,7 @@ help: ## list the targets
 NEEDED := header:stdlib.h=libc6-dev cmd:pkg-config=pkg-config pkg:numa=libnuma-dev \
           pkg:hwloc=libhwloc-dev header:mimalloc.h=libmimalloc-dev pkg:check=check \
           pkg:bdw-gc=libgc-dev cmd:numactl=numactl cmd:hwloc-info=hwloc cmd:g++=g++ \
-          header:valgrind/memcheck.h=valgrind
+          header:valgrind/memcheck.h=valgrind header:sys/sdt.h=systemtap-sdt-dev
 NEEDED_VALGRIND := cmd:valgrind=valgrind
 
 define need
@@ -337,56 +337,7 @@ include tests/fuzz/fuzz.mk
 include tests/soak/soak.mk
 
 # ------------------------------------------------------------------------------------ benchmarks
-# Program = bench/<workload>.c with the adapter of one memory system. An adapter is <name>.h and,
-# if it needs flags, <name>.mk with SYSTEM_CFLAGS and SYSTEM_LIBS (assigned with =, so that they
-# are evaluated after `deps`). hearth itself is linked from the archive.
-WORKLOADS := gcbench gcbench-holes binary-trees
-SYSTEMS := hearth bdwgc mimalloc malloc arena
-EXTRA_HEADERS := $(if $(EXTRA_SYSTEMS),$(wildcard $(EXTRA_SYSTEMS)/*.h))
-EXTRA_NAMES := $(basename $(notdir $(EXTRA_HEADERS)))
-SYSTEM_HEADERS := $(wildcard $(SYSTEMS:%=bench/systems/%.h)) $(EXTRA_HEADERS)
-BENCH_COMMON := $(patsubst %.c,$(OBJ)/%.o,$(filter-out $(WORKLOADS:%=bench/%.c),\
-                $(wildcard bench/*.c)))
-BENCH_PROGRAMS :=
-
-define system
-SYSTEM_CFLAGS =
-SYSTEM_LIBS =
--include $(basename $(1)).mk
-$$(eval cflags_$(2) = $$(value SYSTEM_CFLAGS))
-$$(eval libs_$(2) = $$(value SYSTEM_LIBS))
-$(foreach workload,$(WORKLOADS),$(call bench_program,$(workload),$(2),$(1)))
-endef
-
-define bench_program
-
-BENCH_PROGRAMS += $$(OUT)/bench/$(1)-$(2)
-$$(OUT)/bench/$(1)-$(2): bench/$(1).c $(3) $$(wildcard $(basename $(3)).mk) $$(BENCH_COMMON) \
-        $(if $(filter hearth,$(2)),$$(ARCHIVE)) $$(OBJ)/flags
-	$$(say) BENCH $$@
-	@mkdir -p $$(@D) $$(OBJ)/bench
-	$$(Q)$$(CC) $$(C_FLAGS) -DSYSTEM_HEADER='"$(3)"' -DSYSTEM_NAME='"$(2)"' -Ibench \
-	    $$(cflags_$(2)) -MMD -MP -MF $$(OBJ)/bench/$(1)-$(2).d -MT $$@ \
-	    -o $$@ $$< $$(BENCH_COMMON) $$(LDFLAGS) $$(libs_$(2)) \
-	    $(if $(filter hearth,$(2)),$$(ARCHIVE) $$(DEPS_LIBS)) -lm
-
-endef
-$(foreach header,$(SYSTEM_HEADERS),$(eval $(call system,$(header),$(basename $(notdir $(header))))))
-
-bench-programs: $(BENCH_PROGRAMS) ## build build/bench/<workload>-<system> (EXTRA_SYSTEMS=DIR: more)
-
-run: all bench-programs ## the main job: GCBench on all nodes, compared with bdwgc and mimalloc
-	@BENCH_PROGRAMS=$(OUT)/bench bench/run.sh
-
-bench: all bench-programs ## measure every workload on every system against the bars
-	@BENCH_PROGRAMS=$(OUT)/bench EXTRA='$(EXTRA_NAMES)' bench/compare.sh $(ARGS)
-
-bench-quick: all bench-programs ## the same, smaller and fewer runs
-	@BENCH_PROGRAMS=$(OUT)/bench EXTRA='$(EXTRA_NAMES)' bench/compare.sh --quick $(ARGS)
-
-include bench/numa/bench-numa.mk
-include bench/inspect/inspect.mk
-include bench/afterlife/afterlife.mk
+include bench/bench.mk
 include python/python.mk
 include python/check.mk
 

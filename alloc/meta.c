@@ -14,6 +14,7 @@
 #include "alloc/meta.h"
 #include "alloc/window_state.h"
 #include "topology/error.h"
+#include "topology/os.h"
 
 /* Index of the smallest class that holds `bytes`. */
 static int ha_meta_class(size_t bytes)
@@ -153,6 +154,41 @@ void ha_meta_give(struct ha_windows *windows, int node, void *block, size_t byte
     ha_meta_push(&state->node[node].meta, index, block);
     state->node[node].meta.used -= ha_meta_size(index);
     pthread_mutex_unlock(&state->lock);
+}
+
+/* May the node's memory be touched for a piece? One that was handed out before may be resident: not asked is only
+ * for pages that surely are. */
+static bool ha_meta_room(struct ha_window_state *state, int node, size_t bytes)
+{
+    struct ha_meta *meta = &state->node[node].meta;
+
+    pthread_mutex_lock(&state->lock);
+    bool room = (bytes <= HA_PAGE && meta->free[0] != NULL) ||
+                ha_room_take(&meta->room, bytes, (uint32_t)(ht_os_now() / 1000000u));
+    pthread_mutex_unlock(&state->lock);
+    return room;
+}
+
+void *ha_meta_near(struct ha_windows *windows, int node, size_t bytes)
+{
+    struct ha_window_state *state = windows->state;
+    const uint8_t *order = state->order[node];
+    void *piece = NULL;
+
+    if (ha_windows_strict(windows))
+        return ha_meta_take(windows, node, bytes);
+    for (int i = 0; i < windows->nodes && piece == NULL; i++)
+        if (ha_meta_room(state, order[i], bytes))
+            piece = ha_meta_take(windows, order[i], bytes);
+    for (int i = 0; i < windows->nodes && piece == NULL; i++)
+        piece = ha_meta_take(windows, order[i], bytes);
+    return piece;
+}
+
+void ha_meta_back(struct ha_windows *windows, void *memory, size_t bytes)
+{
+    if (memory != NULL)
+        ha_meta_give(windows, ha_node_of(windows, (uintptr_t)memory), memory, bytes);
 }
 
 hearth_status ha_meta_check(struct ha_window_state *state, int node)

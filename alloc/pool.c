@@ -53,21 +53,9 @@ void ha_list_remove(struct ha_list *list, struct ha_block *block)
     list->count--;
 }
 
-/* Nodes that cannot be told from each other, or are not bound, are not asked for room. */
-static int ha_room_node(const struct ha_windows *windows, int node)
-{
-    const struct ha_layout *layout = &windows->state->layout;
-    if (!windows->bound || windows->nodes == 1)
-        return -1;
-    for (int n = 0; n < windows->nodes; n++)
-        if (n != node && layout->os_node[n] == layout->os_node[node])
-            return -1;
-    return layout->os_node[node];
-}
-
 struct ha_pool *ha_pool_create(struct ha_windows *windows, int node, void *owner)
 {
-    struct ha_pool *pool = ha_meta_take(windows, node, sizeof *pool);
+    struct ha_pool *pool = ha_meta_near(windows, node, sizeof *pool);
     if (pool == NULL) {
         ht_fail(HEARTH_ENOMEM, "node %d has no memory for its pool (%zu bytes)", node,
                 sizeof *pool);
@@ -80,7 +68,8 @@ struct ha_pool *ha_pool_create(struct ha_windows *windows, int node, void *owner
     pool->node = node;
     pool->owner = owner;
     ha_classes_init(&pool->classes);
-    ha_room_init(&pool->room, ha_room_node(windows, node));
+    ha_room_init(&pool->room, ha_windows_asked(windows, node), ha_windows_strict(windows),
+                 HA_ROOM_POOL);
     return pool;
 }
 
@@ -111,7 +100,7 @@ void ha_pool_destroy(struct ha_pool *pool)
     }
     pthread_mutex_destroy(&pool->lock);
     pthread_mutex_destroy(&pool->ageing);
-    ha_meta_give(windows, pool->node, pool, sizeof *pool);
+    ha_meta_back(windows, pool, sizeof *pool);
 }
 
 static void ha_partial_remove(struct ha_pool *pool, struct ha_block *block)
@@ -315,5 +304,6 @@ void ha_pool_add_young(struct ha_pool *pool, struct ha_block *block)
         block->young = 1;
         block->young_next = pool->young;
         pool->young = block;
+        pool->young_blocks++;
     }
 }

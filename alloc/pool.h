@@ -3,7 +3,8 @@
  * A heap has one pool per node. A block belongs to the pool of the node its address lies in, whoever
  * allocates from it. Lock: pool->lock guards lists, chunks and the states of blocks in them; the
  * collector, with the world stopped, holds no lock but pool->ageing, which keeps the keeper out.
- * Lock order: ageing < lock < the window set's lock. The pool struct itself lies on its node. */
+ * Lock order: ageing < lock < the window set's lock. The pool struct itself lies on its node, or the
+ * nearest that had room. */
 #ifndef HEARTH_ALLOC_POOL_H
 #define HEARTH_ALLOC_POOL_H
 
@@ -35,9 +36,11 @@ struct ha_pool {
     struct ha_list free;     /* FREE blocks; LIFO, oldest at the tail                   */
     struct ha_list cold;     /* COLD blocks                                             */
     struct ha_list partial[HEARTH_RUNS][HA_BUCKETS];
-    struct ha_block *young;     /* blocks with young or generation-1 objects               */
-    struct ha_chunk *sweep;     /* full sweep: the next chunk to be taken                  */
-    struct ha_list large_young; /* large objects that are not old                          */
+    struct ha_block *young;       /* blocks with young or generation-1 objects               */
+    struct ha_block *sweep_young; /* minor sweep: those of them that nobody has taken yet    */
+    size_t young_blocks;          /* in `young`                                              */
+    struct ha_chunk *sweep;       /* full sweep: the next chunk to be taken                  */
+    struct ha_list large_young;   /* large objects that are not old                          */
     struct ha_list large_old;
     bool hides;           /* free memory is hidden from a memory checker             */
     size_t chunk_count;   /* ordinary chunks                                         */

@@ -222,9 +222,10 @@ static hearth_status ha_check_young(const struct ha_pool *pool, const struct ha_
             n == census->young)
             return ht_fail(HEARTH_ECORRUPT, "node %d: block header %p is number %zu of %zu young",
                            pool->node, (const void *)b, n, census->young);
-    if (n != census->young)
-        return ht_fail(HEARTH_ECORRUPT, "node %d: %zu blocks are young, %zu are listed", pool->node,
-                       census->young, n);
+    if (n != census->young || n != pool->young_blocks)
+        return ht_fail(HEARTH_ECORRUPT,
+                       "node %d: %zu blocks are young, %zu are listed, %zu are counted", pool->node,
+                       census->young, n, pool->young_blocks);
     return HEARTH_OK;
 }
 

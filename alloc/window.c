@@ -163,6 +163,33 @@ static void ha_bind_windows(struct ha_window_state *state)
                      layout->hugepages == HT_HUGE_ON ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 }
 
+int ha_windows_asked(const struct ha_windows *windows, int node)
+{
+    const struct ha_layout *layout = &windows->state->layout;
+
+    if (!windows->bound || windows->nodes == 1)
+        return -1;
+    for (int n = 0; n < windows->nodes; n++)
+        if (n != node && layout->os_node[n] == layout->os_node[node])
+            return -1;
+    return layout->os_node[node];
+}
+
+bool ha_windows_strict(const struct ha_windows *windows)
+{
+    return windows->state->layout.binding == 'b';
+}
+
+/* Where metadata goes when a node is full. */
+static void ha_state_places(struct ha_window_state *state, const struct hearth_topology *topology)
+{
+    for (int i = 0; i < state->windows.nodes; i++) {
+        memcpy(state->order[i], topology->node[i].order, sizeof(state->order[i]));
+        ha_room_init(&state->node[i].meta.room, ha_windows_asked(&state->windows, i),
+                     ha_windows_strict(&state->windows), HA_ROOM_META);
+    }
+}
+
 /* --- sets ------------------------------------------------------------------------------------------ */
 
 /* Everything before mimalloc sees the windows: can be undone. */
@@ -199,7 +226,7 @@ static void ha_state_destroy(struct ha_window_state *state)
 }
 
 static hearth_status ha_state_create(struct ha_window_state **out, const struct ha_layout *layout,
-                                     const char *overcommit)
+                                     const struct hearth_topology *topology, const char *overcommit)
 {
     struct ha_window_state *state = ht_os_alloc(sizeof(*state));
     hearth_status status;
@@ -217,6 +244,7 @@ static hearth_status ha_state_create(struct ha_window_state **out, const struct 
         ha_state_destroy(state);
         return status;
     }
+    ha_state_places(state, topology);
     *out = state;
     return HEARTH_OK;
 }
@@ -251,7 +279,7 @@ static hearth_status ha_state_manage(struct ha_window_state *state)
 
 /* Find or make the layout's set; table lock held. */
 static hearth_status ha_table_get(struct ha_window_state **out, const struct ha_layout *layout,
-                                  const char *overcommit)
+                                  const struct hearth_topology *topology, const char *overcommit)
 {
     struct ha_window_state *state = ha_table;
     hearth_status status;
@@ -261,7 +289,7 @@ static hearth_status ha_table_get(struct ha_window_state **out, const struct ha_
     *out = state;
     if (state != NULL)
         return state->ready ? HEARTH_OK : ha_state_manage(state);
-    status = ha_state_create(&state, layout, overcommit);
+    status = ha_state_create(&state, layout, topology, overcommit);
     if (status != HEARTH_OK)
         return status;
     status = ha_state_manage(state);
@@ -300,7 +328,7 @@ hearth_status ha_windows_open(struct ha_windows **out, const struct hearth_topol
                        mi_version());
     ha_layout_make(&layout, topology, options);
     pthread_mutex_lock(&ha_table_lock);
-    status = ha_table_get(&state, &layout, overcommit);
+    status = ha_table_get(&state, &layout, topology, overcommit);
     pthread_mutex_unlock(&ha_table_lock);
     if (status == HEARTH_OK)
         *out = &state->windows;

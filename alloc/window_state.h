@@ -13,6 +13,7 @@
 #include <pthread.h>
 
 #include "alloc/keeper.h"
+#include "alloc/room.h"
 #include "alloc/window.h"
 
 enum {
@@ -58,6 +59,7 @@ struct ha_meta {
     void *free[HA_META_CLASSES];   /* pieces of 2^(12+i) bytes, linked by word 0    */
     size_t bytes;                  /* all stretches together                        */
     size_t used;                   /* bytes in pieces handed out                    */
+    struct ha_room room;           /* what the node has left                        */
 };
 
 /* One node's chunks. Under the set lock. */
@@ -88,6 +90,8 @@ struct ha_window_state {
     uint8_t *kind;        /* enum ha_slot_kind per slot, mapped lazily     */
     size_t table_bytes;   /* of the mapping of slot[] and kind[]           */
     pthread_mutex_t lock; /* the set lock                                  */
+    uint8_t order[HT_MAX_NODES]
+                 [HT_MAX_NODES]; /* nodes by distance, itself first; by the first heap */
     struct ha_window_node node[HT_MAX_NODES];
 };
 
@@ -106,6 +110,11 @@ bool ha_on_valgrind(void);
 size_t ha_window_size(size_t option, uint64_t physical);
 /* Is this version of mimalloc known to work? */
 bool ha_mimalloc_known(int version);
+
+/* The system's number of a node that is asked for room, -1: it is not, as nodes cannot be told from each other
+ * or are not bound. And: may its memory come from nowhere else? */
+int ha_windows_asked(const struct ha_windows *windows, int node);
+bool ha_windows_strict(const struct ha_windows *windows);
 
 /* Make [address, address + bytes) zero and not resident; page-aligned. Always succeeds. */
 void ha_discard(void *address, size_t bytes);

@@ -1,7 +1,9 @@
 /* bench/driver.h - main() of every benchmark program: threads, timing, and the result.
  *
  * Included once, by the workload, which names itself by WORKLOAD and defines the three functions
- * declared here. Each thread does its own copy of the work; thread 0 is the main thread, so that a
+ * declared here. If it has variants it defines WORKLOAD_VARIANTS as their names in quotes, separated
+ * by commas, and reads driver_variant; if its live size can be scaled it defines WORKLOAD_SIZED, and
+ * reads driver_size. Each thread does its own copy of the work; thread 0 is the main thread, so that a
  * program of one thread stays one for its C library. The heap is heap_x times the live size of one
  * copy, times the threads.
  *
@@ -16,6 +18,7 @@
 #include <string.h>
 
 #include "bench/arguments.h"
+#include "bench/latency.h"
 #include "bench/measure.h"
 #include "bench/report.h"
 #include "bench/system.h"
@@ -26,6 +29,8 @@ struct worker {
     double scale;                /* how much work                                        */
     uint64_t allocations;        /* out: objects allocated                               */
     uint64_t checksum;           /* out: of the work                                     */
+    uint64_t ops;                /* out: operations, if they are not the allocations     */
+    struct latency *latency;     /* out: how long each took, if it was taken             */
     const struct report *report; /* for the progress line                                */
     pthread_t thread;            /* of index > 0                                         */
 };
@@ -33,6 +38,14 @@ struct worker {
 #ifndef WORKLOAD
 #error "a workload defines WORKLOAD, its name, before it includes this"
 #endif
+
+static double driver_size = 1;           /* --size                               */
+static unsigned driver_variant;          /* --variant                            */
+static pthread_barrier_t driver_barrier; /* of all workers                       */
+static double driver_cpu[2];             /* at work_begin and work_end           */
+static uint64_t driver_wall[2];          /* the same; 0: not called              */
+static double driver_rss;                /* at work_end                          */
+static const double driver_percent[] = {50, 99, 99.9, 100};
 
 /* Defined by the workload. */
 static size_t workload_live_bytes(void); /* most that one copy has live at once            */
@@ -44,6 +57,32 @@ static inline void worker_progress(const struct worker *worker, double share)
 {
     if (worker->index == 0)
         report_progress(worker->report, share);
+}
+
+/* All threads meet; thread 0 looks at the clocks meanwhile. */
+static inline void driver_mark(sys_thread m, const struct worker *worker, int which)
+{
+    sys_wait_begin(m);
+    pthread_barrier_wait(&driver_barrier);
+    if (worker->index == 0) {
+        driver_cpu[which] = measure_cpu_seconds();
+        driver_wall[which] = measure_now();
+        driver_rss = measure_peak_rss_mb();
+    }
+    pthread_barrier_wait(&driver_barrier);
+    sys_wait_end(m);
+}
+
+/* For the workload: the preparations are done, or the operations. Either both are called, once by
+ * every thread, or neither; then the whole process is measured. */
+static inline __attribute__((unused)) void work_begin(sys_thread m, const struct worker *worker)
+{
+    driver_mark(m, worker, 0);
+}
+
+static inline __attribute__((unused)) void work_end(sys_thread m, const struct worker *worker)
+{
+    driver_mark(m, worker, 1);
 }
 
 /* For the workload: an allocation gave NULL. */
@@ -87,27 +126,77 @@ static void driver_work(struct report *report, double scale)
         workers[i].scale = scale;
         workers[i].report = report;
     }
+    if (pthread_barrier_init(&driver_barrier, NULL, report->threads) != 0)
+        bench_fail(1, "no barrier for %u threads", report->threads);
     driver_run(workers, report->threads);
+    struct latency *latency = NULL;
     for (unsigned i = 0; i < report->threads; i++) {
         report->allocations += workers[i].allocations;
         report->checksum += workers[i].checksum;
+        report->ops += workers[i].ops;
+        if (latency == NULL)
+            latency = workers[i].latency;
+        else if (workers[i].latency != NULL)
+            latency_merge(latency, workers[i].latency);
     }
+    for (int i = 0; i < 4 && latency != NULL; i++)
+        report->latency_us[i] = latency_us(latency, driver_percent[i]);
+    for (unsigned i = 0; i < report->threads; i++)
+        free(workers[i].latency);
     free(workers);
+}
+
+/* What was measured between work_begin and work_end, or else of the whole process. */
+static void driver_fill_work(struct report *report)
+{
+    bool marked = driver_wall[1] != 0;
+    if (report->ops == 0)
+        report->ops = report->allocations;
+    report->work_cpu_s = marked ? driver_cpu[1] - driver_cpu[0] : report->cpu_s;
+    report->work_wall_s =
+        marked ? (double)(driver_wall[1] - driver_wall[0]) * 1e-9 : report->wall_s;
+}
+
+#ifdef WORKLOAD_VARIANTS
+static const char *const driver_variants[] = {WORKLOAD_VARIANTS};
+#else
+static const char *const driver_variants[] = {""};
+#endif
+
+static struct arguments driver_arguments(int argc, char **argv)
+{
+    struct choices choices = {.variants = driver_variants};
+#ifdef WORKLOAD_VARIANTS
+    choices.count = sizeof driver_variants / sizeof driver_variants[0];
+#endif
+#ifdef WORKLOAD_SIZED
+    choices.sized = true;
+#endif
+    struct arguments arguments = arguments_parse(argc, argv, &choices);
+    driver_size = arguments.size;
+    driver_variant = arguments.variant;
+    return arguments;
 }
 
 int main(int argc, char **argv)
 {
     uint64_t begin = measure_now();
-    struct arguments arguments = arguments_parse(argc, argv);
+    struct arguments arguments = driver_arguments(argc, argv);
     unsigned threads = arguments.threads != 0 ? arguments.threads : sys_cpus();
     double live = (double)workload_live_bytes() * threads;
     double heap = live * arguments.heap_x;
+    if (arguments.live) {
+        printf("%.0f\n", live);
+        return 0;
+    }
     struct sys_config config = {.heap_bytes = (size_t)heap, .threads = threads};
     struct report report = {.workload = WORKLOAD,
                             .system = SYSTEM_NAME,
                             .threads = threads,
                             .heap_x = arguments.heap_x,
                             .live_mb = live / 1e6,
+                            .variant = driver_variants[arguments.variant],
+                            .size = arguments.size,
                             .heap_mb = SYS_LIMITED ? heap / 1e6 : 0};
     if (!sys_start(&config) || !workload_start())
         bench_fail(1, "%s", sys_error());
@@ -128,7 +217,8 @@ int main(int argc, char **argv)
     report.pause_max_ms = system.pause_max_ms;
     report.wall_s = (double)(measure_now() - begin) * 1e-9;
     report.cpu_s = measure_cpu_seconds();
-    report.peak_rss_mb = measure_peak_rss_mb();
+    report.peak_rss_mb = driver_rss > 0 ? driver_rss : measure_peak_rss_mb();
+    driver_fill_work(&report);
     report_progress_finish();
     report_print(&report, arguments.json);
     if (nodes != NULL)

@@ -43,41 +43,15 @@ static struct sys_buffer *buffer_new(sys_thread m, size_t count)
 }
 
 #ifdef GARBAGE
-enum { SIZES = 256, MAX_WORDS = 36 };
+#include "bench/garbage.h"
 
-static uint8_t garbage_size[SIZES];          /* words; the same sequence for every thread   */
 static _Thread_local uint64_t garbage_turn;  /* position in the sequence                    */
 static _Thread_local uint64_t garbage_made;  /* buffers                                     */
 static _Thread_local uint64_t garbage_words; /* in all buffers                              */
 
-/* A geometric distribution cut at 36: the share q^n of all sizes is n words or more, q = 0.86; mean
- * 6, 14 % are 0 (nothing is allocated), 4 % above 20. Exactly that share of the table, then
- * shuffled (Fisher and Yates) by xorshift64 from a fixed seed. */
-static void garbage_start(void)
-{
-    const double q = 0.86;
-    for (int rank = 0; rank < SIZES; rank++) {
-        double share = (rank + 0.5) / SIZES;
-        int words = 0;
-        for (double more = q; words < MAX_WORDS && share < more; more *= q)
-            words++;
-        garbage_size[rank] = (uint8_t)words;
-    }
-    uint64_t random = 88172645463325252u;
-    for (int last = SIZES - 1; last > 0; last--) {
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        int other = (int)(random % (uint64_t)(last + 1));
-        uint8_t swap = garbage_size[last];
-        garbage_size[last] = garbage_size[other];
-        garbage_size[other] = swap;
-    }
-}
-
 BENCH_INLINE void garbage(sys_thread m)
 {
-    size_t words = garbage_size[garbage_turn++ % SIZES];
+    size_t words = garbage_size[garbage_turn++ % GARBAGE_SIZES];
     if (words == 0)
         return;
     sys_free(m, buffer_new(m, words));

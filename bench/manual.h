@@ -11,13 +11,15 @@
 
 #include "bench/plain.h"
 
-#define SYS_MANUAL  1
-#define SYS_LIMITED 0
+#define SYS_MANUAL   1
+#define SYS_LIMITED  0
+#define SYS_COLLECTS 0
 
 typedef int sys_thread;
 typedef int sys_type;
 
 SYS_PLAIN_STORES
+SYS_NO_SAFEPOINTS
 SYS_NO_REGIONS
 SYS_NO_NODES
 
@@ -62,6 +64,13 @@ static inline bool sys_type_buffer(const char *name, sys_type *type)
     return true;
 }
 
+static inline bool sys_type_refs(const char *name, sys_type *type)
+{
+    (void)name;
+    *type = 0;
+    return true;
+}
+
 BENCH_INLINE void *sys_new(sys_thread m, sys_type type, size_t size)
 {
     (void)m, (void)type;
@@ -78,6 +87,11 @@ BENCH_INLINE struct sys_buffer *sys_new_buffer(sys_thread m, sys_type type, size
     struct sys_buffer *buffer = manual_alloc(sizeof *buffer + count * sizeof buffer->value[0]);
     BENCH_OPAQUE(buffer);
     return buffer;
+}
+
+BENCH_INLINE void **sys_new_refs(sys_thread m, sys_type type, size_t count)
+{
+    return sys_new(m, type, count * sizeof(void *));
 }
 
 BENCH_INLINE void sys_free(sys_thread m, void *object)

@@ -6,6 +6,8 @@
 #ifndef HEARTH_BENCH_PLAIN_H
 #define HEARTH_BENCH_PLAIN_H
 
+#include <string.h>
+
 #define SYS_FRAME(m, name, n)                                                                      \
     struct {                                                                                       \
         void *ref[n];                                                                              \
@@ -21,6 +23,27 @@
     BENCH_INLINE void sys_store_init(void **slot, void *value)                                     \
     {                                                                                              \
         *slot = value;                                                                             \
+    }                                                                                              \
+    BENCH_INLINE void sys_store_range(sys_thread m, void *object, void **slot, void **values,      \
+                                      size_t count)                                                \
+    {                                                                                              \
+        (void)m, (void)object;                                                                     \
+        memcpy(slot, values, count * sizeof *slot);                                                \
+    }
+
+/* Threads that may block anywhere: allocators, and collectors that interrupt them. */
+#define SYS_NO_SAFEPOINTS                                                                          \
+    BENCH_INLINE void sys_safepoint(sys_thread m)                                                  \
+    {                                                                                              \
+        (void)m;                                                                                   \
+    }                                                                                              \
+    BENCH_INLINE void sys_wait_begin(sys_thread m)                                                 \
+    {                                                                                              \
+        (void)m;                                                                                   \
+    }                                                                                              \
+    BENCH_INLINE void sys_wait_end(sys_thread m)                                                   \
+    {                                                                                              \
+        (void)m;                                                                                   \
     }
 
 #define SYS_NO_REGIONS                                                                             \

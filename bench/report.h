@@ -21,9 +21,15 @@ struct report {
     double pause_p50_ms;
     double pause_p99_ms;
     double pause_max_ms;
-    uint64_t checksum; /* of the work: the same for all systems                       */
-    double live_mb;    /* most that can be live at once, by calculation               */
-    double heap_mb;    /* what the heap was fixed to; 0: the system has no limit      */
+    uint64_t checksum;   /* of the work: the same for all systems                       */
+    double live_mb;      /* most that can be live at once, by calculation               */
+    double heap_mb;      /* what the heap was fixed to; 0: the system has no limit      */
+    const char *variant; /* of the workload; "" if it has none                         */
+    double size;         /* what is live, as a multiple of the usual                   */
+    uint64_t ops;        /* operations: updates, requests ...; else the allocations    */
+    double work_cpu_s;   /* of the operations alone, without preparations; else cpu_s  */
+    double work_wall_s;
+    double latency_us[4]; /* an operation's p50, p99, p99.9 and longest; 0: not taken   */
 };
 
 void report_print(const struct report *report, bool json);

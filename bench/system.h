@@ -19,22 +19,33 @@
  *               sys_region   a mark to go back to (systems that free by region)
  *   constants   SYS_MANUAL   1 if memory is freed by hand: workloads then walk dead trees
  *               SYS_LIMITED  1 if the heap is held to sys_config.heap_bytes
+ *               SYS_COLLECTS 1 if there is a collector, and so sys_collect and sys_stopped_ns
  *   process     bool sys_start(const struct sys_config *)    before any other call
  *               void sys_stop(struct sys_report *)           all threads detached; fills the report
  *               const char *sys_error(void)                  why the last call failed
  *               unsigned sys_cpus(void)                      CPUs this process may use
  *               void sys_print_nodes(FILE *)                 table of memory nodes, before sys_stop
  *   threads     bool sys_attach(sys_thread *), void sys_detach(sys_thread)
+ *               void sys_safepoint(sys_thread)             in loops that do not allocate
+ *               void sys_wait_begin(sys_thread), void sys_wait_end(sys_thread)
+ *                    in between the thread may block, and touches no object
  *   types       bool sys_type_object(const char *name, size_t size, uint64_t refs, sys_type *)
  *                    bit i of refs: word i is a reference
  *               bool sys_type_buffer(const char *name, sys_type *)       a struct sys_buffer
+ *               bool sys_type_refs(const char *name, sys_type *)         an array of references
  *   allocation  void *sys_new(sys_thread, sys_type, size_t size)         zeroed; NULL: no memory
  *               struct sys_buffer *sys_new_buffer(sys_thread, sys_type, size_t count)
+ *               void **sys_new_refs(sys_thread, sys_type, size_t count)  zeroed; NULL: no memory
  *               void sys_free(sys_thread, void *)
  *   stores      void sys_store(sys_thread, void *object, void **slot, void *value)
  *               void sys_store_init(void **slot, void *value)   into the object just allocated
+ *               void sys_store_range(sys_thread, void *object, void **slot, void **values, size_t)
+ *                    so many values, which lie in plain memory, into consecutive slots
  *   regions     sys_region sys_region_begin(sys_thread)
  *               void sys_region_end(sys_thread, sys_region)     all allocated since is dead
+ *   collections (where SYS_COLLECTS is 1)
+ *               bool sys_collect(sys_thread, bool full)  now; false: see sys_error
+ *               uint64_t sys_stopped_ns(void)   from the request until all threads stood, last time
  *   roots       SYS_FRAME(thread, name, n)     declares name.ref[n], references that stay alive
  *               SYS_FRAME_END(thread, name)    on every way out of the block, innermost first
  *

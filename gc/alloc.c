@@ -192,11 +192,13 @@ static int hg_latch_node(const struct hg_mutator *m, int wish)
     return heap->space.nodes > 1 ? ht_topology_here(heap->topology) : 0;
 }
 
-static void hg_note_spill(struct hg_mutator *m, int node, uintptr_t address)
+static void hg_note_spill(struct hg_mutator *m, int node, uintptr_t address, size_t bytes)
 {
     hearth_heap *heap = m->public.heap;
-    if (heap->space.nodes > 1 && ha_node_of(heap->space.windows, address) != node)
-        hg_pressure_spilled(&heap->pressure, node);
+    if (heap->space.nodes == 1 || ha_node_of(heap->space.windows, address) == node)
+        return;
+    hg_pressure_spilled(&heap->pressure, node);
+    hg_observe_spilled(heap, node, ha_node_of(heap->space.windows, address), bytes);
 }
 
 static __attribute__((noinline)) bool hg_next_block(struct hg_mutator *m, struct ha_allocator *from,
@@ -214,7 +216,7 @@ static __attribute__((noinline)) bool hg_next_block(struct hg_mutator *m, struct
     if (block == NULL)
         return hg_make_room(m, hunger, 1, from->node);
     ha_run_hold(from, k, block);
-    hg_note_spill(m, from->node, (uintptr_t)block);
+    hg_note_spill(m, from->node, (uintptr_t)block, HA_BLOCK);
     return true;
 }
 
@@ -268,7 +270,7 @@ static void *hg_large(struct hg_mutator *m, size_t size, unsigned kind, uint64_t
         if (!hg_make_room(m, &hunger, blocks, node))
             return NULL;
     }
-    hg_note_spill(m, node, object);
+    hg_note_spill(m, node, object, blocks << HA_BLOCK_SHIFT);
     m->allocator.bytes += payload;
     m->allocator.objects++;
     m->credit--;

@@ -33,8 +33,10 @@ enum hg_cell_kind {
     HG_CELL_KINDS
 };
 
-/* Cells are registered in two groups. */
+/* Cells are registered in two groups. A collection sorts them into parts; see cell_clear.c. */
 enum { HG_CELLS_WEAK, HG_CELLS_EPHEMERON, HG_CELLS_GROUPS };
+enum { HG_CELLS_YOUNG, HG_CELLS_OLD, HG_CELLS_UNSETTLED, HG_CELLS_PARTS };
+enum { HG_CELLS_SPARE = HG_CELLS_PARTS - 1 }; /* chunks */
 
 struct hg_cell {
     void *weak;  /* target, key, or the value of a table with weak values; NULL: cleared       */
@@ -70,7 +72,7 @@ struct hg_mutator;
 
 enum hg_cell_pass {
     HG_CELL_SHORT, /* weak references and weak values: before finalizers                   */
-    HG_CELL_REST   /* what survives resurrection; dead and cleared cells are forgotten      */
+    HG_CELL_REST   /* what survives resurrection                                            */
 };
 
 /* Keys of reached ephemerons that have not been reached; see ephemeron.c. */
@@ -86,8 +88,10 @@ struct hg_watch {
 
 struct hg_cells {
     struct hg_remembered young[HG_CELLS_GROUPS], old[HG_CELLS_GROUPS];
-    struct hg_remembered spare[HG_CELLS_GROUPS]; /* an empty chunk, or none if two parts need it  */
-    struct hg_remembered scratch[2]; /* a chunk each, for sorting                                 */
+    struct hg_remembered unsettled; /* weak group: from the first pass to the last   */
+    struct hg_remembered
+        spare[HG_CELLS_GROUPS]; /* empty chunks: HG_CELLS_SPARE, less what parts need */
+    struct hg_remembered scratch[HG_CELLS_PARTS]; /* a chunk each, for sorting                    */
     pthread_mutex_t lock;            /* of the registration of types, and of watched blocks       */
     hearth_type type[HG_CELL_KINDS]; /* 0: not registered                                         */
     bool ready;                      /* all are (atomic)                                          */
@@ -96,6 +100,11 @@ struct hg_cells {
     bool slow;                       /* no memory to watch keys: look at all, again and again     */
     struct hg_watch watch;
 };
+
+static inline bool hg_kind_is_ephemeron(uint8_t kind)
+{
+    return kind == HG_CELL_EPHEMERON || kind == HG_CELL_ENTRY;
+}
 
 hearth_status hg_cells_init(hearth_heap *heap);
 void hg_cells_destroy(hearth_heap *heap);
@@ -116,6 +125,8 @@ void hg_cell_call(struct hg_mutator *mutator, uintptr_t cell);
 
 /* Trace the values of ephemerons whose keys have been reached, until there are no more. */
 void hg_cells_resolve(hearth_heap *heap, bool full);
+/* Clear weak slots whose objects are dead as far as the pass may know; after the last one the lists hold what may
+ * have to be cleared later, and nothing else. */
 void hg_cells_clear(hearth_heap *heap, bool full, enum hg_cell_pass pass);
 /* A mutator goes: its buffers become the heap's; heap->lock is held. */
 void hg_cells_gather(hearth_heap *heap, struct hg_mutator *mutator);

@@ -167,6 +167,16 @@ uint64_t hg_live_objects(const hearth_heap *heap)
     return objects;
 }
 
+/* Option verify. */
+static void hg_verify_phase(hearth_heap *heap, bool before, int node)
+{
+    if (!heap->options.verify)
+        return;
+    hg_observe_phase(heap, HEARTH_WORK_VERIFY, node);
+    hg_verify_report(heap, before);
+    hg_observe_phase(heap, HG_PHASE_NONE, node);
+}
+
 /* The world stands. */
 static void hg_collect_stopped(hearth_heap *heap, bool all_old, int node, hearth_collection *c)
 {
@@ -176,26 +186,30 @@ static void hg_collect_stopped(hearth_heap *heap, bool all_old, int node, hearth
     hg_control_begin(heap, (int)c->generation, objects);
     objects += hg_live_objects(heap);
     hg_guard_check_all(heap);
-    if (heap->options.verify)
-        hg_verify_report(heap, true);
+    hg_verify_phase(heap, true, node);
+    hg_observe_phase(heap, HEARTH_WORK_ROOTS, node);
     heap->marks.set_old = heap->options.generational;
     hg_marks_turn(&heap->marks, full, all_old || !heap->options.generational);
     struct hg_worker *worker = hg_trace_begin(heap->trace, full, node, hg_scan_roots);
     hg_scan_all_remembered(heap, full ? NULL : worker);
     hg_scan_roots(heap, worker);
     uint64_t traced = ht_os_now();
+    hg_observe_phase(heap, HEARTH_WORK_TRACE, node);
     hg_trace_run(heap->trace);
+    hg_observe_phase(heap, HEARTH_WORK_WEAK, node);
     hg_afterlife(heap, full);
     uint64_t reached = hg_trace_reached(heap->trace);
     hg_trace_end(heap->trace, c);
     uint64_t sweep = ht_os_now();
+    hg_observe_phase(heap, HEARTH_WORK_SWEEP, node);
     hg_reclaim(heap, full, node);
+    hg_observe_phase(heap, HEARTH_WORK_PACE, node);
     c->live_bytes = hg_live_bytes(heap);
     hg_control_end(heap, c, objects, reached, begin);
     hg_pacing_after(heap, c, allocated, heap->trace->survived);
     uint64_t end = ht_os_now();
-    if (heap->options.verify)
-        hg_verify_report(heap, false);
+    hg_observe_phase(heap, HG_PHASE_NONE, node);
+    hg_verify_phase(heap, false, node);
     c->roots_ns = traced - begin;
     c->trace_ns = sweep - traced;
     c->sweep_ns = end - sweep;
@@ -229,7 +243,9 @@ static bool hg_collect_once(struct hg_mutator *self, hearth_gc_kind kind, bool a
                            .number = __atomic_add_fetch(&heap->collections, 1, __ATOMIC_RELAXED),
                            .kind = heap->options.generational ? kind : HEARTH_GC_FULL,
                            .reason = reason};
+    hg_observe_stop_requested(heap, reason);
     hg_world_stop(heap, self);
+    hg_observe_stopped(heap);
     if (__atomic_load_n(&heap->pacing.lost, __ATOMIC_RELAXED) != 0) /* none is lost from now on */
         c.kind = HEARTH_GC_FULL;
     c.generation = hg_kind_generation(c.kind, all_old);
@@ -249,6 +265,7 @@ static bool hg_collect_once(struct hg_mutator *self, hearth_gc_kind kind, bool a
     __atomic_store_n(&heap->collecting, false, __ATOMIC_RELAXED);
     hg_publish(heap, &c);
     hg_log_collection(heap, &c);
+    hg_observe_resumed(heap);
     hg_world_resume(heap);
     pthread_mutex_unlock(&heap->lock);
     hg_take_back_others();

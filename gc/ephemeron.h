@@ -11,6 +11,13 @@ void hg_ephemeron_key(struct hg_worker *worker, uintptr_t key);
 /* The end of a collection: no key is watched any more. */
 void hg_ephemerons_forget(hearth_heap *heap);
 
+/* The kind of a cell that the heap knows. */
+static inline uint8_t hg_cell_row(const hearth_heap *heap, uintptr_t object)
+{
+    uint64_t header = __atomic_load_n(hearth_header_of((void *)object), __ATOMIC_RELAXED);
+    return heap->types.row[hg_header_type(header)].cell;
+}
+
 /* Is the referent of a weak slot alive as far as this collection knows? Foreign addresses always are. */
 static inline bool hg_referent_lives(const hearth_heap *heap, uintptr_t referent)
 {
@@ -20,8 +27,8 @@ static inline bool hg_referent_lives(const hearth_heap *heap, uintptr_t referent
     return hg_mark_is_live(&heap->marks, mark);
 }
 
-/* Call VISIT(object) for every cell of a list, after its header and slots, and then the mark of what it
- * refers to weakly, have been asked for ahead. */
+/* Ask ahead for the header and slots of the i-th of a list's cells, and for the mark of what an earlier one refers
+ * to weakly. */
 enum { HG_CELLS_AHEAD = 16 };
 static inline void hg_cell_prefetch(const hearth_heap *heap, const uintptr_t *cell, size_t count,
                                     size_t i)
@@ -36,11 +43,5 @@ static inline void hg_cell_prefetch(const hearth_heap *heap, const uintptr_t *ce
             __builtin_prefetch(ha_meta_of(weak), 0, 3);
     }
 }
-#define HG_EACH_CELL(heap, cell, count, VISIT)                                                     \
-    for (size_t hg_i = 0; hg_i < (count) + 2 * HG_CELLS_AHEAD; hg_i++) {                           \
-        hg_cell_prefetch((heap), (cell), (count), hg_i);                                           \
-        if (hg_i >= 2 * HG_CELLS_AHEAD)                                                            \
-            VISIT((cell)[hg_i - 2 * HG_CELLS_AHEAD]);                                              \
-    }
 
 #endif

@@ -81,6 +81,7 @@ static bool hg_external_settle(hearth_heap *heap)
         charged = grown;
     }
     __atomic_store_n(&external->charged, charged, __ATOMIC_RELAXED);
+    hg_observe_paced(heap);
     pthread_mutex_unlock(&heap->lock);
     return used_up;
 }

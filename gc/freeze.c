@@ -132,6 +132,7 @@ static void hg_freeze_pool(hearth_heap *heap, struct ha_pool *pool)
     for (struct ha_block *block = pool->young; block != NULL; block = block->young_next)
         block->young = 0;
     pool->young = NULL;
+    pool->young_blocks = 0;
     memset(pool->partial, 0, sizeof pool->partial);
     pool->partial_bytes = 0;
     for (struct ha_chunk *chunk = pool->chunks; chunk != NULL; chunk = chunk->next)

@@ -103,6 +103,7 @@ hearth_status hearth_heap_create(hearth_heap **out, const hearth_options *option
         status = hg_heap_parts(heap);
     if (status == HEARTH_OK) {
         hg_pacing_init(heap);
+        hg_observers_init(heap);
         status = hg_heaps_join(heap);
     }
     if (status != HEARTH_OK) {
@@ -177,6 +178,7 @@ hearth_status hearth_set_heap_limit(hearth_heap *heap, size_t bytes)
                        HA_BLOCK);
     pthread_mutex_lock(&heap->lock);
     hearth_status status = hg_limit_set(heap, bytes >> HA_BLOCK_SHIFT);
+    hg_observe_paced(heap);
     pthread_mutex_unlock(&heap->lock);
     return status;
 }

@@ -15,6 +15,7 @@
 #include "gc/leaks.h"
 #include "gc/mark.h"
 #include "gc/mutator.h"
+#include "gc/observe.h"
 #include "gc/pending.h"
 #include "gc/pressure.h"
 #include "gc/identity.h"
@@ -82,11 +83,11 @@ struct hearth_heap {
     struct hg_control control; /* the interface of the collector: thresholds, garbage ... */
     struct hg_leaks leaks;     /* objects that should be dead                             */
     pthread_mutex_t lock;
-    pthread_cond_t stopped;   /* a mutator came to stand                                 */
-    pthread_cond_t resumed;   /* the world runs again                                    */
-    uint32_t stop;            /* the world is (being) stopped (atomic)                   */
-    bool collecting;          /* collected or verified: callbacks may not call (atomic)  */
-    hearth_observer observer; /* changes under the lock, read while the world is stopped */
+    pthread_cond_t stopped; /* a mutator came to stand                                 */
+    pthread_cond_t resumed; /* the world runs again                                    */
+    uint32_t stop;          /* the world is (being) stopped (atomic)                   */
+    bool collecting;        /* collected or verified: callbacks may not call (atomic)  */
+    struct hg_observers observers;
     struct hg_mutator *mutators;
     int mutator_count;
     uint64_t collections;  /* started so far (atomic)                                 */
@@ -173,12 +174,6 @@ void hg_stack_scan(hearth_heap *heap, struct hg_mutator *mutator,
                    void (*found)(void *data, uintptr_t object), void *data);
 void hg_scan_words(hearth_heap *heap, const char *low, const char *high,
                    void (*found)(void *data, uintptr_t object), void *data);
-
-/* The observer's callbacks, if there are any. */
-void hg_observe_begin(hearth_heap *heap, hearth_gc_kind kind);
-void hg_observe_end(hearth_heap *heap, const hearth_collection *collection);
-void hg_observe_worker_begin(hearth_heap *heap, int worker, int node);
-void hg_observe_worker_end(hearth_heap *heap, int worker, int node);
 
 void hg_log_collection(hearth_heap *heap, const hearth_collection *collection);
 

@@ -28,7 +28,7 @@ hearth_status hg_mail_init(struct hg_mail *mail, struct ha_windows *windows, int
     mail->sleepers = 0;
     mail->topology = NULL;
     for (int n = 0; n < nodes; n++) {
-        struct hg_queue *queue = ha_meta_take(windows, n, sizeof *queue);
+        struct hg_queue *queue = ha_meta_near(windows, n, sizeof *queue);
         if (queue == NULL) {
             hg_mail_destroy(mail);
             return ht_fail(HEARTH_ENOMEM, "node %d has no memory for its inbox", n);
@@ -46,11 +46,11 @@ void hg_mail_destroy(struct hg_mail *mail)
         struct hg_queue *queue = mail->queue[n];
         while (queue->slabs != NULL) {
             struct hg_slab *next = queue->slabs->next;
-            ha_meta_give(mail->windows, n, queue->slabs, HG_SLAB);
+            ha_meta_back(mail->windows, queue->slabs, HG_SLAB);
             queue->slabs = next;
         }
         pthread_mutex_destroy(&queue->lock);
-        ha_meta_give(mail->windows, n, queue, sizeof *queue);
+        ha_meta_back(mail->windows, queue, sizeof *queue);
     }
     mail->nodes = 0;
 }
@@ -59,7 +59,7 @@ void hg_mail_destroy(struct hg_mail *mail)
 static bool hg_slab_add(struct hg_mail *mail, int node)
 {
     struct hg_queue *queue = mail->queue[node];
-    char *memory = queue->dry ? NULL : ha_meta_take(mail->windows, node, HG_SLAB);
+    char *memory = queue->dry ? NULL : ha_meta_near(mail->windows, node, HG_SLAB);
     if (memory == NULL) {
         queue->dry = true; /* asking the system for every reference would take for ever */
         return false;

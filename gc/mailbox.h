@@ -12,7 +12,7 @@
  * sleepers before it looks for the last time, and who posts looks for sleepers afterwards, so one of
  * them sees the other.
  * Lock order: queue->lock < the window set's. Node: batches come from the memory of the node they are filled
- * on: who fills writes at home, who takes copies the whole. */
+ * on (if that is full, of the nearest that is not): who fills writes at home, who takes copies the whole. */
 #ifndef HEARTH_GC_MAILBOX_H
 #define HEARTH_GC_MAILBOX_H
 
@@ -31,8 +31,8 @@ enum {
 struct hg_batch {
     struct hg_batch *next;
     uint32_t count;
-    int32_t node; /* whose memory it is                        */
-    uint64_t unused;
+    int32_t node;    /* whose queue it belongs to                 */
+    uint64_t number; /* for observers                             */
     uintptr_t entry[HG_BATCH];
 };
 
@@ -87,7 +87,7 @@ void hg_mail_begin(struct hg_mail *mail, int home);
 /* Go on alone after the phase: the same, but counters stay. */
 void hg_mail_again(struct hg_mail *mail, int home);
 
-/* An empty batch in the memory of `node`; NULL: no memory. */
+/* An empty batch in the memory of `node`, or of the nearest that has room; NULL: no memory. */
 struct hg_batch *hg_batch_take(struct hg_mail *mail, int node);
 void hg_batch_give(struct hg_mail *mail, struct hg_batch *batch);
 

@@ -158,25 +158,14 @@ static hearth_status hg_attach_arguments(hearth_heap *heap, const hearth_attach_
     return HEARTH_OK;
 }
 
-/* Metadata of a thread: of its node or, unless the heap is strict, of the nearest that has some. */
+/* Metadata of a thread, near its node, touched now. */
 void *hg_meta_near(hearth_heap *heap, int node, size_t bytes)
 {
-    const struct ht_node *home = &heap->topology->node[node];
-    void *memory = NULL;
-    for (int i = 0; i < heap->space.nodes && memory == NULL; i++) {
-        memory = ha_meta_take(heap->space.windows, home->order[i], bytes);
-        if (heap->space.strict)
-            break;
-    }
+    void *memory = heap->space.strict ? ha_meta_take(heap->space.windows, node, bytes)
+                                      : ha_meta_near(heap->space.windows, node, bytes);
     if (memory != NULL)
         memset(memory, 0, bytes);
     return memory;
-}
-
-static void hg_meta_back(struct ha_windows *windows, void *memory, size_t bytes)
-{
-    if (memory != NULL)
-        ha_meta_give(windows, ha_node_of(windows, (uintptr_t)memory), memory, bytes);
 }
 
 static void hg_mutator_fill(struct hg_mutator *m, hearth_heap *heap,
@@ -215,7 +204,7 @@ hearth_status hearth_attach(hearth_heap *heap, const hearth_attach_options *opti
     hg_mutator_fill(m, heap, options);
     if ((m->conservative && m->stack_high == NULL) ||
         !ht_os_thread_set((pthread_key_t)(hg_exit_key - 1), m)) {
-        hg_meta_back(heap->space.windows, m, sizeof *m);
+        ha_meta_back(heap->space.windows, m, sizeof *m);
         return ht_fail(HEARTH_ESYSTEM,
                        "the bounds of the thread's stack are unknown, or no memory");
     }
@@ -229,6 +218,7 @@ hearth_status hearth_attach(hearth_heap *heap, const hearth_attach_options *opti
     heap->mutators = m;
     __atomic_store_n(&heap->mutator_count, heap->mutator_count + 1, __ATOMIC_RELAXED);
     hg_pacing_scale(heap);
+    hg_observe_mutator_attached(heap, m);
     pthread_mutex_unlock(&heap->lock);
     m->thread_next = hg_mine;
     hg_mine = m;
@@ -286,8 +276,8 @@ static void hg_mutator_free(struct ha_windows *windows, struct hg_mutator *m)
 {
     hg_handles_free(m);
     for (int n = 0; n < HT_MAX_NODES; n++)
-        hg_meta_back(windows, m->remote[n], sizeof *m->remote[n]);
-    hg_meta_back(windows, m, sizeof *m);
+        ha_meta_back(windows, m->remote[n], sizeof *m->remote[n]);
+    ha_meta_back(windows, m, sizeof *m);
 }
 
 void hg_mutators_forked(hearth_heap *heap)
@@ -311,6 +301,7 @@ static void hg_release(struct hg_mutator *m)
     pthread_mutex_lock(&heap->lock);
     if (heap->stop)
         hg_park(heap, m);
+    hg_observe_mutator_detached(heap, m);
     hg_unlist(heap, m);
     pthread_mutex_unlock(&heap->lock);
     struct hg_mutator **link = &hg_mine;

@@ -93,6 +93,7 @@ void hg_pacing_scale(hearth_heap *heap)
     if (heap->pacing.nursery < base || !heap->options.nursery_adaptive)
         heap->pacing.nursery = base;
     hg_nursery_set(heap);
+    hg_observe_paced(heap);
 }
 
 hearth_gc_kind hg_pacing_kind(const hearth_heap *heap)
@@ -116,6 +117,7 @@ bool hg_pacing_stretch(hearth_heap *heap, size_t blocks)
     if (wanted > budget) {
         __atomic_store_n(&heap->space.budget, wanted, __ATOMIC_RELAXED);
         stretched = true;
+        hg_observe_paced(heap);
     }
     pthread_mutex_unlock(&heap->lock);
     return stretched;
@@ -253,4 +255,5 @@ void hg_pacing_after(hearth_heap *heap, const hearth_collection *collection, uin
         heap->pacing.lost++; /* the next one is full: mutators need remember nothing until then */
     hg_nursery_set(heap);
     __atomic_store_n(&space->nursery_used, 0, __ATOMIC_RELAXED);
+    hg_observe_paced(heap);
 }

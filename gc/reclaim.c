@@ -1,7 +1,8 @@
 /* gc/reclaim.c - eager sweep: young blocks after a minor collection, all blocks after a full one.
  *
  * Eager, not lazy: sweeping costs 1-3 % of the time here and makes the accounting exact. Workers take
- * chunks of a pool, their own node's first; pool->lock guards the lists they put blocks into. */
+ * chunks of a pool, or all of its young blocks, their own node's first; pool->lock guards the lists they put
+ * blocks into. */
 #include "gc/reclaim.h"
 
 #include <string.h>
@@ -14,6 +15,7 @@
 enum {
     HG_SWEEP_ALONE = 1024,     /* blocks below which helpers are not worth calling: 64 MiB  */
     HG_SWEEP_FOREIGN = 32,     /* the same of another node: 2 MiB                           */
+    HG_SWEEP_YOUNG = 128,      /* the same in a minor collection, which skips most of them  */
     HG_SWEEP_WAIT_NS = 1000000 /* how long other nodes' workers are waited for              */
 };
 
@@ -21,8 +23,10 @@ struct hg_sweep {
     hearth_heap *heap;
     uint8_t dead_a, dead_b, gen1;
     uint32_t now_ms;
-    int node;    /* the collecting thread's */
-    bool called; /* helpers were           */
+    int node;     /* the collecting thread's          */
+    bool full;    /* else young blocks alone are swept */
+    bool foreign; /* minor: another node has many      */
+    bool called;  /* helpers were                      */
 };
 
 /* Account for a swept block and put it into its list; pool->lock is held. */
@@ -52,11 +56,20 @@ static struct ha_swept hg_sweep_one(struct hg_sweep *sweep, struct ha_block *blo
     return swept;
 }
 
+/* Minor: the pool's list of young blocks is to be taken, whole, by who sweeps them. */
+static void hg_sweep_young_begin(struct ha_pool *pool)
+{
+    pool->sweep_young = pool->young;
+    pool->young = NULL;
+    pool->young_blocks = 0;
+}
+
 /* Minor: the blocks that were allocated from, or hold generation 1. */
 static void hg_sweep_young(struct hg_sweep *sweep, struct ha_pool *pool)
 {
-    struct ha_block *block = pool->young, *next;
-    pool->young = NULL;
+    pthread_mutex_lock(&pool->lock);
+    struct ha_block *block = pool->sweep_young, *next;
+    pool->sweep_young = NULL;
     for (; block != NULL; block = next) {
         next = block->young_next;
         block->young = 0;
@@ -65,6 +78,7 @@ static void hg_sweep_young(struct hg_sweep *sweep, struct ha_pool *pool)
         struct ha_swept swept = hg_sweep_one(sweep, block);
         hg_sort_block(sweep, pool, block, before, swept);
     }
+    pthread_mutex_unlock(&pool->lock);
 }
 
 /* Full: the pool forgets its lists; every block is put into one again. */
@@ -73,6 +87,7 @@ static void hg_sweep_begin(struct ha_pool *pool)
     for (struct ha_block *block = pool->young; block != NULL; block = block->young_next)
         block->young = 0;
     pool->young = NULL;
+    pool->young_blocks = 0;
     memset(pool->partial, 0, sizeof pool->partial);
     pool->partial_bytes = 0;
     pool->sweep = pool->chunks;
@@ -110,7 +125,10 @@ static bool hg_sweep_chunk(struct hg_sweep *sweep, struct ha_pool *pool)
 
 static void hg_sweep_pool(struct hg_sweep *sweep, int node)
 {
-    while (hg_sweep_chunk(sweep, sweep->heap->space.pool[node]))
+    struct ha_pool *pool = sweep->heap->space.pool[node];
+    if (!sweep->full)
+        hg_sweep_young(sweep, pool);
+    while (sweep->full && hg_sweep_chunk(sweep, pool))
         ;
 }
 
@@ -120,7 +138,7 @@ static bool hg_sweep_left(struct hg_sweep *sweep)
     for (int n = 0; n < sweep->heap->space.nodes && !left; n++) {
         struct ha_pool *pool = sweep->heap->space.pool[n];
         pthread_mutex_lock(&pool->lock);
-        left = pool->sweep != NULL;
+        left = pool->sweep != NULL || pool->sweep_young != NULL;
         pthread_mutex_unlock(&pool->lock);
     }
     return left;
@@ -142,36 +160,39 @@ static void hg_sweep_help(void *data, int number)
     hearth_heap *heap = sweep->heap;
     int home = number == 0 ? sweep->node : hg_crew_node(heap->crew, number);
     const uint8_t *order = heap->topology->node[home].order;
-    if (number != 0)
-        hg_observe_worker_begin(heap, number, home);
+    int phase = number != 0 ? hg_observe_helper_begin(heap, number, home) : HG_PHASE_NONE;
     hg_sweep_pool(sweep, home);
     if (number == 0)
         hg_sweep_wait(sweep);
     for (int i = 1; i < heap->space.nodes; i++)
         hg_sweep_pool(sweep, order[i]);
     if (number != 0)
-        hg_observe_worker_end(heap, number, home);
+        hg_observe_helper_end(heap, number, home, phase);
 }
 
 /* Is more to be swept than one thread should? Of other nodes, whatever takes longer than calling. */
 static bool hg_sweep_calls(const struct hg_sweep *sweep)
 {
     const struct ha_space *space = &sweep->heap->space;
+    if (!sweep->full)
+        return sweep->foreign;
     for (int n = 0; n < space->nodes; n++)
         if (n != sweep->node && space->pool[n]->used >= HG_SWEEP_FOREIGN)
             return true;
     return space->used > HG_SWEEP_ALONE;
 }
 
-static void hg_sweep_full(struct hg_sweep *sweep)
+static void hg_sweep_blocks(struct hg_sweep *sweep)
 {
-    hearth_heap *heap = sweep->heap;
-    hg_crew_open(heap->crew, hg_sweep_help, sweep);
-    sweep->called = heap->crew->size > 0 && hg_sweep_calls(sweep);
-    if (sweep->called)
-        hg_crew_call(heap->crew, HG_CREW_MAX);
+    struct hg_crew *crew = sweep->heap->crew;
+    sweep->called = crew->size > 0 && hg_sweep_calls(sweep);
+    if (sweep->called) {
+        hg_crew_open(crew, hg_sweep_help, sweep);
+        hg_crew_call(crew, HG_CREW_MAX);
+    }
     hg_sweep_help(sweep, 0);
-    hg_crew_close(heap->crew);
+    if (sweep->called)
+        hg_crew_close(crew);
 }
 
 /* Large objects: marked ones are old from now on; the others go. */
@@ -204,19 +225,20 @@ void hg_reclaim(hearth_heap *heap, bool full, int node)
                              .dead_b = full ? heap->marks.old_before : heap->marks.gen1_before,
                              .gen1 = heap->marks.gen1,
                              .now_ms = ha_space_clock(),
-                             .node = node};
+                             .node = node,
+                             .full = full};
     for (int n = 0; n < heap->space.nodes; n++) {
         struct ha_pool *pool = heap->space.pool[n];
         pthread_mutex_lock(&pool->lock); /* threads in native sections read statistics */
-        if (!full)
-            hg_sweep_young(&sweep, pool);
         if (full)
             hg_sweep_large(&sweep, pool, &pool->large_old);
         hg_sweep_large(&sweep, pool, &pool->large_young);
+        sweep.foreign |= !full && n != node && pool->young_blocks >= HG_SWEEP_YOUNG;
         if (full)
             hg_sweep_begin(pool);
+        else
+            hg_sweep_young_begin(pool);
         pthread_mutex_unlock(&pool->lock);
     }
-    if (full)
-        hg_sweep_full(&sweep);
+    hg_sweep_blocks(&sweep);
 }

@@ -26,14 +26,22 @@ static bool hg_stopping(const hearth_heap *heap)
     return __atomic_load_n(&heap->stop, __ATOMIC_SEQ_CST) != 0;
 }
 
+/* heap->lock is held; what the mutator's roots are has been noted. */
+static void hg_stay_parked(hearth_heap *heap, struct hg_mutator *m)
+{
+    hg_set_state(m, HG_PARKED);
+    pthread_cond_signal(&heap->stopped);
+    uint64_t serial = hg_observe_mutator_stopped(heap, m);
+    while (hg_stopping(heap))
+        hg_wait(&heap->resumed, &heap->lock);
+    hg_observe_mutator_resumed(heap, m, serial);
+    hg_set_state(m, HG_RUNNING);
+}
+
 void hg_park(hearth_heap *heap, struct hg_mutator *m)
 {
     hg_mutator_note_stack(m);
-    hg_set_state(m, HG_PARKED);
-    pthread_cond_signal(&heap->stopped);
-    while (hg_stopping(heap))
-        hg_wait(&heap->resumed, &heap->lock);
-    hg_set_state(m, HG_RUNNING);
+    hg_stay_parked(heap, m);
 }
 
 static bool hg_all_stand(hearth_heap *heap, struct hg_mutator *self)
@@ -142,13 +150,8 @@ static void hg_native_wait(hearth_heap *heap, struct hg_mutator *m)
 {
     hg_lend_others(m);
     pthread_mutex_lock(&heap->lock);
-    if (hg_stopping(heap)) {
-        hg_set_state(m, HG_PARKED);
-        pthread_cond_signal(&heap->stopped);
-        while (hg_stopping(heap))
-            hg_wait(&heap->resumed, &heap->lock);
-        hg_set_state(m, HG_RUNNING);
-    }
+    if (hg_stopping(heap))
+        hg_stay_parked(heap, m);
     pthread_mutex_unlock(&heap->lock);
     hg_take_back_others();
 }

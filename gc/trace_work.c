@@ -22,6 +22,13 @@ static int hg_mailbox(const struct hg_worker *w)
     return w->routed ? w->home : 0;
 }
 
+/* Post a batch for `node`, in its inbox or its shared list. */
+static void hg_post(struct hg_worker *w, int node, struct hg_batch *batch, bool inbox)
+{
+    hg_observe_posted(w->trace->heap, w->number, batch, node, inbox);
+    hg_mail_post(&w->trace->mail, node, batch, inbox);
+}
+
 /* Post what is in the buffer; the batch goes in any case. */
 static void hg_flush(struct hg_worker *w, int node)
 {
@@ -32,7 +39,7 @@ static void hg_flush(struct hg_worker *w, int node)
     w->out[node] = NULL;
     w->sent += batch->count;
     if (batch->count != 0)
-        hg_mail_post(&w->trace->mail, node, batch, true);
+        hg_post(w, node, batch, true);
     else
         hg_batch_give(&w->trace->mail, batch);
 }
@@ -75,7 +82,7 @@ static bool hg_share(struct hg_worker *w, size_t count)
         memcpy(batch->entry, w->stack + moved, n * sizeof *batch->entry);
         batch->count = (uint32_t)n;
         moved += n;
-        hg_mail_post(&trace->mail, w->acting, batch, false);
+        hg_post(w, w->acting, batch, false);
     }
     w->top -= moved;
     memmove(w->stack, w->stack + moved, w->top * sizeof *w->stack);
@@ -236,6 +243,7 @@ void hg_act_for(struct hg_worker *w, int node)
 
 static void hg_unpack(struct hg_worker *w, struct hg_batch *batch)
 {
+    hg_observe_taken(w->trace->heap, w->number, batch, w->acting, w->acting != hg_mailbox(w));
     memcpy(w->stack, batch->entry, batch->count * sizeof *batch->entry);
     w->top = batch->count;
     hg_batch_give(&w->trace->mail, batch);
@@ -297,13 +305,13 @@ static struct hg_worker *hg_worker_get(struct hg_trace *trace, struct hg_worker 
     struct hg_worker *w = *at;
     struct ha_windows *windows = trace->heap->space.windows;
     if (w == NULL) {
-        w = ha_meta_take(windows, home, sizeof *w);
+        w = ha_meta_near(windows, home, sizeof *w);
         if (w == NULL)
             return NULL;
         memset(w, 0, sizeof *w);
-        w->stack = ha_meta_take(windows, home, HG_STACK * sizeof *w->stack);
+        w->stack = ha_meta_near(windows, home, HG_STACK * sizeof *w->stack);
         if (w->stack == NULL) {
-            ha_meta_give(windows, home, w, sizeof *w);
+            ha_meta_back(windows, w, sizeof *w);
             return NULL;
         }
         w->trace = trace;
@@ -373,10 +381,10 @@ static void hg_help(void *data, int number)
     hg_worker_prepare(w, home, true);
     if (!w->joined)
         hg_worker_count(w);
-    hg_observe_worker_begin(trace->heap, number, home);
+    int phase = hg_observe_helper_begin(trace->heap, number, home);
     hg_work(w);
     hg_settle(w);
-    hg_observe_worker_end(trace->heap, number, home);
+    hg_observe_helper_end(trace->heap, number, home, phase);
 }
 
 hearth_status hg_trace_create(struct hg_trace **out, hearth_heap *heap)
@@ -406,9 +414,8 @@ static void hg_worker_free(struct ha_windows *windows, struct hg_worker *w)
 {
     if (w == NULL)
         return;
-    int node = ha_node_of(windows, (uintptr_t)w);
-    ha_meta_give(windows, node, w->stack, HG_STACK * sizeof *w->stack);
-    ha_meta_give(windows, node, w, sizeof *w);
+    ha_meta_back(windows, w->stack, HG_STACK * sizeof *w->stack);
+    ha_meta_back(windows, w, sizeof *w);
 }
 
 void hg_trace_destroy(struct hg_trace *trace)

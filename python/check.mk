@@ -47,3 +47,15 @@ check-python-numa: python guest-kernel ## where Python's objects lie, in NUMA gu
 	    --file $(PY_NUMA)/library=/usr/lib/python3.11 --file $(PY_OUT)/hearth --file python/tests/numa/residency.py \
 	    $(if $(FAIL),--env FAIL=$(FAIL)) --env PYTHONPATH=$(abspath $(PY_OUT)) --env PYTHONDONTWRITEBYTECODE=1 \
 	    -- /usr/bin/python3.11 $(abspath python/tests/numa/residency.py)
+
+# References that are left behind: counted by the debug interpreter.
+PY_DEBUG := /usr/bin/python3.11-dbg
+NEEDED_LEAKS := path:$(PY_DEBUG)=python3.11-dbg path:/usr/lib/python3.11/test/test_gc.py=libpython3.11-testsuite
+
+.PHONY: check-python-leaks deps-python-leaks
+deps-python-leaks: deps-python
+	$(call need,$(NEEDED_LEAKS))
+
+check-python-leaks: deps-python-leaks ## references left behind, under the debug interpreter
+	@$(MAKE) python PYTHON=$(PY_DEBUG)
+	@PYTHONPATH=$(abspath $(OUT))/python-debug PYTHONDONTWRITEBYTECODE=1 $(PY_DEBUG) python/tests/leaks.py $(LEAK_SUITES)

@@ -36,8 +36,10 @@ static inline void give(struct ha_pool *pool, struct ha_block *block, size_t cou
 
     while (*link != NULL && *link != block)
         link = &(*link)->young_next;
-    if (*link != NULL)
+    if (*link != NULL) {
         *link = block->young_next;
+        pool->young_blocks--;
+    }
     block->young = 0;
     ha_pool_free(pool, block, count, 1);
 }
@@ -48,6 +50,7 @@ static inline struct ha_block *partial(struct ha_pool *pool, unsigned run, unsig
     struct ha_block *block = fresh(pool, run);
 
     pool->young = block->young_next; /* the sweep empties the list */
+    pool->young_blocks--;
     block->young = 0;
     block->live = (uint16_t)live;
     for (unsigned i = 0; i < live; i++)

@@ -205,6 +205,7 @@ static inline void fixture_sweep(struct ha_space *space, uint32_t now_ms)
         for (struct ha_block *block = pool->young; block != NULL; block = block->young_next)
             block->young = 0;
         pool->young = NULL;
+        pool->young_blocks = 0;
         pool->live_bytes = pool->live_objects = 0;
         for (struct ha_block *b = pool->large_old.head; b != NULL; b = b->next) {
             pool->live_objects++;

@@ -31,6 +31,7 @@ static void take_blocks(struct ha_pool *pool, struct ha_block **block, int count
     while (pool->young != NULL) {
         pool->young->young = 0;
         pool->young = pool->young->young_next;
+        pool->young_blocks--;
     }
 }
 
@@ -324,8 +325,10 @@ static void put_back(struct ha_pool *pool, struct ha_block *block, size_t count)
     struct ha_block **link = &pool->young;
     while (*link != NULL && *link != block)
         link = &(*link)->young_next;
-    if (*link != NULL)
+    if (*link != NULL) {
         *link = block->young_next;
+        pool->young_blocks--;
+    }
     block->young = 0;
     ha_pool_free(pool, block, count, 0);
     pthread_mutex_unlock(&pool->lock);

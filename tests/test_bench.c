@@ -18,15 +18,60 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { PROGRAMS = 64, OUTPUT = 16384, ARGUMENTS = 16 };
+enum { PROGRAMS = 256, OUTPUT = 16384, ARGUMENTS = 16 };
 
-static const char *const workloads[] = {"gcbench", "gcbench-holes", "binary-trees"};
+/* How little work is enough to see that it is done. */
+static const struct workload {
+    const char *name;
+    const char *const *variants; /* ends in NULL; NULL: none                                */
+    double size;                 /* --size; 1: it has only one                              */
+    double least_live_mb;        /* of one thread, at that size                             */
+    double least_allocations;    /* of two threads at --scale 0.001                         */
+    bool steady;                 /* another --scale, but the same checksum                  */
+    bool nominal;                /* its live size is not used up                            */
+} workloads[] = {
+    {"gcbench", NULL, 1, 10, 100000, false, false},
+    {"gcbench-holes", NULL, 1, 10, 100000, false, false},
+    {"binary-trees", NULL, 1, 10, 100000, false, false},
+    {"old-young", (const char *const[]){"array", "hash", NULL}, 0.02, 0.7, 40000, false, false},
+    {"lru", NULL, 0.05, 1.5, 100000, false, false},
+    {"cache", NULL, 0.02, 3.5, 10000, false, false},
+    {"quads", NULL, 0.1, 1, 40000, false, false},
+    {"splay", NULL, 0.05, 2, 50000, false, false},
+    {"strings", NULL, 0.02, 1, 20000, false, false},
+    {"mark", (const char *const[]){"random", "list", "tree", "shuffled", "array", NULL}, 0.002, 1,
+     40000, true, false},
+    {"alloc",
+     (const char *const[]){"16", "24", "32", "64", "128", "256", "512", "1024", "2048", "4096",
+                           NULL},
+     1, 10, 1900, false, true},
+    {"barrier", (const char *const[]){"young", "old", "array", "random", "range", NULL}, 1, 10, 1,
+     true, true},
+    {"pause", NULL, 1, 10, 1, false, true},
+};
 enum { WORKLOADS = sizeof workloads / sizeof workloads[0] };
 
-static const char *const numbers[] = {"threads",      "heap_x",       "allocations", "cpu_s",
-                                      "wall_s",       "peak_rss_mb",  "collections", "pause_p50_ms",
-                                      "pause_p99_ms", "pause_max_ms", "live_mb",     "heap_mb"};
-static const char *const texts[] = {"workload", "system", "checksum"};
+static const char *const numbers[] = {"threads",
+                                      "heap_x",
+                                      "allocations",
+                                      "cpu_s",
+                                      "wall_s",
+                                      "peak_rss_mb",
+                                      "collections",
+                                      "pause_p50_ms",
+                                      "pause_p99_ms",
+                                      "pause_max_ms",
+                                      "live_mb",
+                                      "heap_mb",
+                                      "size",
+                                      "ops",
+                                      "work_cpu_s",
+                                      "work_wall_s",
+                                      "latency_p50_us",
+                                      "latency_p99_us",
+                                      "latency_p999_us",
+                                      "latency_max_us"};
+static const char *const texts[] = {"workload", "system", "checksum", "variant"};
 
 /* One built program. */
 struct program {
@@ -56,10 +101,11 @@ static const char *workload_of(const char *file)
 {
     const char *best = NULL;
     for (size_t i = 0; i < WORKLOADS; i++) {
-        size_t length = strlen(workloads[i]);
-        if (strncmp(file, workloads[i], length) == 0 && file[length] == '-' &&
-            file[length + 1] != '\0' && (best == NULL || length > strlen(best)))
-            best = workloads[i];
+        const char *name = workloads[i].name;
+        size_t length = strlen(name);
+        if (strncmp(file, name, length) == 0 && file[length] == '-' && file[length + 1] != '\0' &&
+            (best == NULL || length > strlen(best)))
+            best = name;
     }
     return best;
 }
@@ -190,7 +236,8 @@ static void check_result(const struct program *program, double threads, double h
     ck_assert_double_gt(number(program, "cpu_s"), 0);
     ck_assert_double_gt(number(program, "wall_s"), 0);
     ck_assert_double_gt(number(program, "peak_rss_mb"), 0.5);
-    ck_assert_double_gt(number(program, "live_mb"), 10 * threads);
+    ck_assert_double_gt(number(program, "ops"), 0);
+    ck_assert_double_le(number(program, "work_cpu_s"), number(program, "cpu_s") + 0.001);
     double heap = number(program, "heap_mb"), limit = heap_x * number(program, "live_mb");
     ck_assert_msg(heap == 0 || (heap > limit * 0.999 && heap < limit * 1.001),
                   "%s: the heap has %g MB, not %g", program->path, heap, limit);
@@ -198,18 +245,33 @@ static void check_result(const struct program *program, double threads, double h
     ck_assert_double_le(number(program, "pause_p99_ms"), 1.07 * number(program, "pause_max_ms"));
 }
 
-START_TEST(test_bench_systems_agree)
+/* --size and --variant of a workload's small run, after `first`. */
+static const char *small_run(const struct workload *workload, const char *variant,
+                             const char *first)
 {
-    const char *workload = workloads[_i];
+    static char arguments[256];
+    int length = snprintf(arguments, sizeof arguments, "%s --size %g", first, workload->size);
+    if (variant != NULL)
+        snprintf(arguments + length, sizeof arguments - (size_t)length, " --variant %s", variant);
+    return arguments;
+}
+
+/* All systems of a workload do the same work. */
+static void systems_agree(const struct workload *workload, const char *variant)
+{
     char first[64] = "", mine[64];
     double allocations = 0;
     int count = find_programs(false);
     for (int i = 0; i < count; i++) {
         const struct program *program = &programs[i];
-        if (strcmp(program->workload, workload) != 0)
+        if (strcmp(program->workload, workload->name) != 0)
             continue;
-        run_well(program, "--json --threads 2 --heap-x 2.5 --scale 0.001");
+        run_well(program,
+                 small_run(workload, variant, "--json --threads 2 --heap-x 2.5 --scale 0.001"));
         check_result(program, 2, 2.5);
+        ck_assert_double_gt(number(program, "live_mb"), 2 * workload->least_live_mb);
+        text(program, "variant", mine, sizeof mine);
+        ck_assert_str_eq(mine, variant != NULL ? variant : "");
         text(program, "checksum", mine, sizeof mine);
         ck_assert_msg(first[0] == '\0' || strcmp(first, mine) == 0,
                       "%s: checksum %s, others have %s", program->path, mine, first);
@@ -218,30 +280,66 @@ START_TEST(test_bench_systems_agree)
                       number(program, "allocations"), allocations);
         strcpy(first, mine);
         allocations = number(program, "allocations");
-        ck_assert_double_gt(allocations, 100000);
+        ck_assert_double_ge(allocations, workload->least_allocations);
     }
+}
+
+START_TEST(test_bench_systems_agree)
+{
+    const struct workload *workload = &workloads[_i];
+    if (workload->variants == NULL)
+        systems_agree(workload, NULL);
+    for (int v = 0; workload->variants != NULL && workload->variants[v] != NULL; v++)
+        systems_agree(workload, workload->variants[v]);
 }
 END_TEST
 
 /* More threads and more scale are more work, and the checksum shows it. */
 START_TEST(test_bench_work_follows_arguments)
 {
+    const struct workload *workload = &workloads[_i];
     int count = find_programs(false);
     for (int i = 0; i < count; i++) {
         const struct program *program = &programs[i];
         char one[64], other[64];
-        if (strcmp(program->workload, workloads[_i]) != 0)
+        if (strcmp(program->workload, workload->name) != 0)
             continue;
-        run_well(program, "--json --scale 0.001");
+        run_well(program, small_run(workload, NULL, "--json --scale 0.001"));
         check_result(program, 1, 2);
-        double allocations = number(program, "allocations");
+        double allocations = number(program, "allocations"), ops = number(program, "ops");
         text(program, "checksum", one, sizeof one);
-        run_well(program, "--json --scale=0.02 --threads=1 --heap-x=3");
+        run_well(program, small_run(workload, NULL, "--json --scale=0.02 --threads=1 --heap-x=3"));
         check_result(program, 1, 3);
         text(program, "checksum", other, sizeof other);
-        ck_assert_str_ne(one, other);
-        ck_assert_double_gt(number(program, "allocations"), 1.2 * allocations);
+        ck_assert_msg(workload->steady || strcmp(one, other) != 0, "%s: the same checksum",
+                      program->path);
+        ck_assert_double_ge(number(program, "allocations"), allocations);
+        ck_assert_msg(strcmp(workload->name, "mark") == 0 || number(program, "ops") > 1.2 * ops,
+                      "%s: no more operations", program->path);
         break; /* the code is common to all systems */
+    }
+}
+END_TEST
+
+/* A tenth of the size has a tenth of what is live, and --live says so. */
+START_TEST(test_bench_size)
+{
+    const struct workload *workload = &workloads[_i];
+    int count = find_programs(false);
+    for (int i = 0; i < count; i++) {
+        if (strcmp(programs[i].workload, workload->name) != 0)
+            continue;
+        run_well(&programs[i], "--live");
+        double all = strtod(outcome.out, NULL);
+        run(programs[i].path, "--live --size 0.125");
+        double tenth = strtod(outcome.out, NULL);
+        if (workload->size == 1)
+            ck_assert_msg(outcome.status == 2 && strstr(outcome.error, "'0.125'") != NULL,
+                          "%s: status %d", programs[i].path, outcome.status);
+        else
+            ck_assert_msg(tenth > all * 0.124 && tenth < all * 0.126, "%s: %g of %g live",
+                          programs[i].path, tenth, all);
+        break;
     }
 }
 END_TEST
@@ -257,6 +355,7 @@ START_TEST(test_bench_bad_arguments)
         {"--heap-x nan", "'nan'"},      {"--heap-x 1e9", "'1e9'"},  {"--heap-x=", "--heap-x"},
         {"--scale -2", "'-2'"},         {"--scale 1,5", "'1,5'"},   {"--scale", "--scale"},
         {"--jsonx", "'--jsonx'"},       {"gcbench", "'gcbench'"},   {"--json 7", "'7'"},
+        {"--variant none", "'none'"},   {"--size 0", "'0'"},
     };
     int count = find_programs(true);
     for (int i = 0; i < count; i++) {
@@ -277,13 +376,14 @@ END_TEST
 /* A heap too small for what is live: status 1 and a reason, no result, no crash. */
 START_TEST(test_bench_heap_too_small)
 {
-    int count = find_programs(false);
+    const struct workload *workload = &workloads[_i];
+    int count = workload->nominal ? 0 : find_programs(false);
     for (int i = 0; i < count; i++) {
         const struct program *program = &programs[i];
-        if (strcmp(program->workload, workloads[_i]) != 0 ||
+        if (strcmp(program->workload, workload->name) != 0 ||
             (strcmp(program->system, "hearth") != 0 && strcmp(program->system, "bdwgc") != 0))
             continue;
-        run(program->path, "--json --heap-x 0.5 --scale 0.001");
+        run(program->path, small_run(workload, NULL, "--json --heap-x 0.5 --scale 0.001"));
         ck_assert_msg(outcome.status == 1, "%s: status %d, %s", program->path, outcome.status,
                       outcome.error);
         ck_assert_msg(strstr(outcome.error, "no memory: ") != NULL &&
@@ -317,6 +417,7 @@ HARNESS_SUITE(bench)
     tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, test_bench_systems_agree, 0, WORKLOADS);
     tcase_add_loop_test(tests, test_bench_work_follows_arguments, 0, WORKLOADS);
+    tcase_add_loop_test(tests, test_bench_size, 0, WORKLOADS);
     tcase_add_loop_test(tests, test_bench_heap_too_small, 0, WORKLOADS);
     tcase_add_test(tests, test_bench_bad_arguments);
     tcase_add_test(tests, test_bench_full_device);

@@ -137,6 +137,8 @@ START_TEST(young)
     DAMAGE(pool->young, kept->young_next);
     DAMAGE(pool->young, quarter);
     DAMAGE(pool->young, 128);
+    DAMAGE(pool->young_blocks, 0);
+    DAMAGE(pool->young_blocks, pool->young_blocks + 1);
     DAMAGE(pool->young->young, 0);
     DAMAGE(pool->young->young_next, pool->young);
     DAMAGE(pool->young->young_next, NULL);

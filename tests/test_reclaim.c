@@ -177,6 +177,48 @@ START_TEST(many_blocks_are_swept_by_all_workers)
 }
 END_TEST
 
+static void count_worker(void *data, hearth_heap *heap, int worker, int node)
+{
+    (void)heap;
+    (void)node;
+    if (worker != 0)
+        __atomic_add_fetch((int *)data, 1, __ATOMIC_RELAXED);
+}
+
+/* A minor collection has next to nothing to trace here; who comes, comes to sweep the other node's young blocks. */
+START_TEST(young_blocks_are_swept_by_their_nodes_workers)
+{
+    enum { ROUNDS = 200, KEPT = 8, OBJECTS = 2 * 2 * 160 };
+    struct fixture f;
+    int helped = 0;
+    hearth_observer observer = {
+        .struct_size = sizeof(observer), .data = &helped, .worker_begin = count_worker};
+
+    fixture_open(&f, "fake-nodes=2,workers=4,nursery=256m");
+    HARNESS_OK(hearth_observe(f.heap, &observer));
+    HEARTH_FRAME(f.m, frame, 1);
+    void **array = frame.ref[0] = fixture_refs(&f, KEPT);
+    int round = 0;
+    for (; round < ROUNDS && __atomic_load_n(&helped, __ATOMIC_RELAXED) == 0; round++) {
+        for (int i = 0; i < OBJECTS; i++) {
+            void *object = hearth_new_on(f.m, f.bytes, 32000, i % 2);
+            ck_assert_ptr_nonnull(object);
+            if (i < KEPT)
+                HARNESS_OK(hearth_store(f.m, array, &array[i], object));
+        }
+        HARNESS_OK(hearth_gc_collect(f.m, 0));
+        ck_assert_uint_le(fixture_stats(&f).live_objects, (uint64_t)KEPT * (round + 1) + 1);
+        HARNESS_OK(hearth_verify(f.m));
+    }
+    printf("a helper came in round %d\n", round);
+    ck_assert_int_gt(helped, 0);
+    HARNESS_OK(hearth_gc_collect(f.m, 2));
+    ck_assert_uint_eq(fixture_stats(&f).live_objects, KEPT + 1);
+    HEARTH_FRAME_END(f.m, frame);
+    fixture_close(&f);
+}
+END_TEST
+
 /* Statistics are read by threads that are not attached, or stand in native sections, at any time. */
 struct reader {
     struct fixture *f;
@@ -271,6 +313,7 @@ HARNESS_SUITE(reclaim)
     tcase_add_loop_test(tcase, empty_blocks_are_given_back, 0, 3);
     tcase_add_loop_test(tcase, holes_are_used_again, 0, 2);
     tcase_add_loop_test(tcase, many_blocks_are_swept_by_all_workers, 0, 2);
+    tcase_add_test(tcase, young_blocks_are_swept_by_their_nodes_workers);
     tcase_add_test(tcase, statistics_may_be_read_while_sweeping);
     tcase_add_test(tcase, freed_bytes_are_what_was_allocated_and_does_not_live);
     suite_add_tcase(suite, tcase);

@@ -39,8 +39,11 @@ static inline struct hearth_topology *fixture_topology(int nodes)
     topology->nodes = nodes;
     topology->cpus = topology->cpus_allowed = 1;
     topology->fake = nodes > 1;
-    for (int i = 0; i < nodes; i++)
+    for (int i = 0; i < nodes; i++) {
         topology->node[i].fake = nodes > 1;
+        for (int k = 0; k < nodes; k++) /* itself first, all others equally far */
+            topology->node[i].order[k] = (uint8_t)(k == 0 ? i : k <= i ? k - 1 : k);
+    }
     return topology;
 }
 

@@ -216,16 +216,16 @@ bool ht_os_read_file(const char *path, char *text, size_t size)
     return length >= 0;
 }
 
-bool ht_os_node_memory(const char *directory, int os_node, size_t *total, size_t *available)
+bool ht_os_node_memory(const char *directory, int os_node, struct ht_node_memory *out)
 {
     char path[256], text[4096];
     snprintf(path, sizeof(path), "%s/node%d/meminfo", directory, os_node);
     if (!ht_os_read_file(path, text, sizeof(text)))
         return false;
-    *total = ht_meminfo(text, " MemTotal:");
-    *available = ht_meminfo(text, " MemFree:") + ht_meminfo(text, " Active(file):") +
-                 ht_meminfo(text, " Inactive(file):");
-    return *total != 0;
+    out->total = ht_meminfo(text, " MemTotal:");
+    out->unused = ht_meminfo(text, " MemFree:");
+    out->files = ht_meminfo(text, " Active(file):") + ht_meminfo(text, " Inactive(file):");
+    return out->total != 0;
 }
 
 static uint64_t ht_read_number(const char *directory, const char *name)
@@ -247,6 +247,11 @@ unsigned ht_os_watermark(const char *directory)
     uint64_t step = share / 4 > scale * 65536 / 10000 ? share / 4 : scale * 65536 / 10000;
     uint64_t high = share + 2 * step;
     return high < 65536 ? (unsigned)high : 65536;
+}
+
+bool ht_os_reclaims(const char *directory)
+{
+    return (ht_read_number(directory, "zone_reclaim_mode") & 1) != 0;
 }
 
 void *ht_os_alloc(size_t bytes)

@@ -65,12 +65,17 @@ bool ht_os_free_memory(int os_node, uint64_t *bytes);
 /* A small file as a string, cut at size - 1 bytes; false: it can not be read. Never a cancellation point. */
 bool ht_os_read_file(const char *path, char *text, size_t size);
 
-/* Memory of a node in bytes: all of it, and what is free or holds cached files. `directory` has a folder
+/* Memory of a node in bytes: all of it, what is unused, what holds cached files. `directory` has a folder
  * node<os_node> with the kernel's file meminfo. */
-bool ht_os_node_memory(const char *directory, int os_node, size_t *total, size_t *available);
+struct ht_node_memory {
+    size_t total, unused, files;
+};
+bool ht_os_node_memory(const char *directory, int os_node, struct ht_node_memory *out);
 /* The share of every node, in 65536ths, below which the kernel looks for pages elsewhere or reclaims: its
  * high watermark, by the files of `directory` (/proc/sys/vm). 0 if they do not tell. */
 unsigned ht_os_watermark(const char *directory);
+/* Does the kernel drop a node's cached files before it takes pages of another node (vm.zone_reclaim_mode)? */
+bool ht_os_reclaims(const char *directory);
 
 void *ht_os_alloc(size_t bytes); /* zeroed                     */
 void *ht_os_realloc(void *block, size_t bytes);

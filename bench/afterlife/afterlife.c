@@ -1,6 +1,6 @@
 /* bench/afterlife/afterlife.c - what weak references, finalizers and ephemerons add to a full collection.
  *
- *     afterlife [OBJECTS [ROUNDS]]
+ *     afterlife [OBJECTS [ROUNDS [ROW...]]]
  *
  * Each row builds the same heap twice: with the thing measured, and without it (for ephemerons: with plain
  * pairs of strong references in their place, as otherwise the values would be dead). All of it is old when
@@ -337,11 +337,21 @@ static unsigned long argument(int argc, char **argv, int i, unsigned long otherw
 
 static uint64_t pauses[ROWS][2][ROUNDS_MAX], cpu[ROWS][2][ROUNDS_MAX];
 
-static void run(size_t count, unsigned rounds)
+/* Is the row asked for: by its name, or because none is? */
+static bool wanted(const struct row *row, int argc, char **argv)
+{
+    bool named = argc <= 3;
+
+    for (int i = 3; i < argc; i++)
+        named |= strcmp(row->name, argv[i]) == 0;
+    return named;
+}
+
+static void run(const bool *want, size_t count, unsigned rounds)
 {
     for (unsigned round = 0; round < rounds; round++)
         for (size_t i = 0; i < ROWS; i++)
-            for (int with = 0; with < 2; with++) {
+            for (int with = 0; with < 2 && want[i]; with++) {
                 struct cost cost = measure(&rows[i], count, with != 0);
                 pauses[i][with][round] = cost.pause;
                 cpu[i][with][round] = cost.cpu;
@@ -353,11 +363,16 @@ int main(int argc, char **argv)
     size_t count = argument(argc, argv, 1, 1000000, 100000000);
     unsigned rounds = (unsigned)argument(argc, argv, 2, 7, ROUNDS_MAX);
     double ms[ROWS][2], cpu_ratio[ROWS];
+    bool want[ROWS];
 
     bench_program = "afterlife";
-    run(count, rounds);
+    for (size_t i = 0; i < ROWS; i++)
+        want[i] = wanted(&rows[i], argc, argv);
+    run(want, count, rounds);
     printf("{\"objects\":%zu,\"rounds\":%u", count, rounds);
     for (size_t i = 0; i < ROWS; i++) {
+        if (!want[i])
+            continue;
         for (int with = 0; with < 2; with++)
             ms[i][with] = median_ms(pauses[i][with], rounds);
         cpu_ratio[i] = median_ms(cpu[i][1], rounds) / median_ms(cpu[i][0], rounds);
@@ -367,8 +382,11 @@ int main(int argc, char **argv)
     }
     printf("}\n%-40s %10s %10s %7s %10s %5s\n", "milliseconds, medians", "without", "with", "ratio",
            "ratio, CPU", "bar");
-    for (size_t i = 0; i < ROWS; i++)
+    for (size_t i = 0; i < ROWS; i++) {
+        if (!want[i])
+            continue;
         printf("%-40s %10.2f %10.2f %7.2f %10.2f %5.1f\n", rows[i].text, ms[i][0], ms[i][1],
                ms[i][1] / ms[i][0], cpu_ratio[i], rows[i].bar / 10.0);
+    }
     return 0;
 }

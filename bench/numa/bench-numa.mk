@@ -2,6 +2,7 @@
 # of the other benchmarks and of the guest (tests/numa/numa.mk).
 
 BENCH_MACHINES ?= 2node 4ring 8node
+NUMA_ROUNDS ?= 3
 COUNTED := hearth bdwgc
 NUMA_BENCHES := $(OUT)/bench/numa $(COUNTED:%=$(OUT)/bench/gcbench-counted-%)
 NEEDED_PICTURE := cmd:gnuplot=gnuplot-nox
@@ -25,4 +26,4 @@ $(OUT)/bench/gcbench-counted-%: bench/gcbench.c bench/numa/systems/counted-%.h b
 	    $(libs_$*) $(if $(filter hearth,$*),$(ARCHIVE) $(DEPS_LIBS)) -lm
 
 bench-numa: guest-kernel $(NUMA_PLUGIN) $(NUMA_BENCHES) | deps-picture ## measure locality in NUMA guests
-	@MACHINES='$(BENCH_MACHINES)' WORKLOADS='$(WORKLOADS)' MODES='$(MODES)' bench/numa/measure.sh $(OUT) $(GUEST) --time $(NUMA_LIMIT)
+	@MACHINES='$(BENCH_MACHINES)' ROUNDS='$(NUMA_ROUNDS)' WORKLOADS='$(NUMA_WORKLOADS)' MODES='$(NUMA_MODES)' bench/numa/measure.sh $(OUT) $(GUEST) --time $(NUMA_LIMIT)

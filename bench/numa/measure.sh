@@ -1,9 +1,9 @@
 #!/bin/bash
 # bench/numa/measure.sh - measures the locality of hearth's modes in NUMA guests and shows the tables.
 #
-#     measure.sh BUILD-DIRECTORY GUEST-COMMAND...      environment: MACHINES, OBJECTS, SCALE, WORKLOADS, MODES
+#     measure.sh BUILD-DIRECTORY GUEST-COMMAND...      environment: MACHINES, ROUNDS, OBJECTS, SCALE, WORKLOADS, MODES
 #
-# With WORKLOADS only these are measured, and no GCBench.
+# Each machine is booted ROUNDS times, in turn; the tables show medians. With WORKLOADS only these are measured, and no GCBench.
 # Writes BUILD-DIRECTORY/bench-numa.{json,md} and, where gnuplot is, bench-numa.svg. The workloads' programs
 # are BUILD-DIRECTORY/bench/numa and BUILD-DIRECTORY/bench/gcbench-counted-*.
 set -euo pipefail
@@ -20,17 +20,19 @@ for program in "$build/bench/numa" "${gcbench[@]}" "$here/inside.sh"; do
 done
 : >"$rows"
 
-for machine in $machines; do
-    out=$build/bench-numa.$machine
-    rm -rf "$out"
-    start=$SECONDS
-    "$@" --machine "$machine" --plugin cache=1024,pace=1000 --report "$out.report" --out "$out" \
-        --env WORKLOADS="${WORKLOADS:-}" --env MODES="${MODES:-}" \
-        "${files[@]}" -- \
-        sh "$here/inside.sh" "$build/bench/numa" "${OBJECTS:-16368}" "${SCALE:-0.02}" \
-        "${gcbench[@]}"
-    sed "s/^/$machine\t/" "$out/runs" >>"$rows"
-    printf '%s: %d runs, %d s\n' "$machine" "$(wc -l <"$out/runs")" $((SECONDS - start))
+for round in $(seq "${ROUNDS:-1}"); do
+    for machine in $machines; do
+        out=$build/bench-numa.$machine
+        rm -rf "$out"
+        start=$SECONDS
+        "$@" --machine "$machine" --plugin cache=1024,pace=1000 --report "$out.report" --out "$out" \
+            --env WORKLOADS="${WORKLOADS:-}" --env MODES="${MODES:-}" \
+            "${files[@]}" -- \
+            sh "$here/inside.sh" "$build/bench/numa" "${OBJECTS:-16368}" "${SCALE:-0.02}" \
+            "${gcbench[@]}"
+        sed "s/^/$machine\t/" "$out/runs" >>"$rows"
+        printf '%s, round %d: %d runs, %d s\n' "$machine" "$round" "$(wc -l <"$out/runs")" $((SECONDS - start))
+    done
 done
 
 awk -f "$here/tables.awk" -v json="$build/bench-numa.json" -v plot="$build/bench-numa.dat" \

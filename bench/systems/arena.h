@@ -15,8 +15,9 @@
 
 #include "bench/plain.h"
 
-#define SYS_MANUAL  0
-#define SYS_LIMITED 0
+#define SYS_MANUAL   0
+#define SYS_LIMITED  0
+#define SYS_COLLECTS 0
 
 enum { ARENA_CHUNK = 1 << 20, ARENA_ALIGN = 16 };
 
@@ -37,6 +38,7 @@ typedef struct arena *sys_thread;
 typedef int sys_type;
 
 SYS_PLAIN_STORES
+SYS_NO_SAFEPOINTS
 SYS_NO_NODES
 
 typedef struct sys_region {
@@ -116,6 +118,13 @@ static inline bool sys_type_buffer(const char *name, sys_type *type)
     return true;
 }
 
+static inline bool sys_type_refs(const char *name, sys_type *type)
+{
+    (void)name;
+    *type = 0;
+    return true;
+}
+
 /* Goes on to the next chunk, or to a new one put before it if that is too small. */
 static __attribute__((noinline, unused)) void *arena_alloc_slow(struct arena *arena, size_t size)
 {
@@ -155,6 +164,11 @@ BENCH_INLINE struct sys_buffer *sys_new_buffer(sys_thread m, sys_type type, size
 {
     (void)type;
     return arena_alloc(m, sizeof(struct sys_buffer) + count * sizeof(double));
+}
+
+BENCH_INLINE void **sys_new_refs(sys_thread m, sys_type type, size_t count)
+{
+    return sys_new(m, type, count * sizeof(void *));
 }
 
 BENCH_INLINE void sys_free(sys_thread m, void *object)

@@ -18,8 +18,9 @@
 
 #include "bench/plain.h"
 
-#define SYS_MANUAL  0
-#define SYS_LIMITED 1
+#define SYS_MANUAL   0
+#define SYS_LIMITED  1
+#define SYS_COLLECTS 1
 
 enum {
     BDWGC_LARGE = 100000
@@ -29,15 +30,22 @@ typedef int sys_thread;
 typedef int sys_type;
 
 SYS_PLAIN_STORES
+SYS_NO_SAFEPOINTS
 SYS_NO_REGIONS
 SYS_NO_NODES
 
-static uint64_t bdwgc_begin; /* when the present collection began    */
+static uint64_t bdwgc_begin;    /* when the present collection began    */
+static uint64_t bdwgc_stopping; /* when it began to stop the threads    */
+static uint64_t bdwgc_stopped;  /* how long that took                   */
 
 static void bdwgc_event(GC_EventType event)
 {
     if (event == GC_EVENT_START)
         bdwgc_begin = measure_now();
+    else if (event == GC_EVENT_PRE_STOP_WORLD)
+        bdwgc_stopping = measure_now();
+    else if (event == GC_EVENT_POST_STOP_WORLD)
+        bdwgc_stopped = measure_now() - bdwgc_stopping;
     else if (event == GC_EVENT_END)
         measure_pause(measure_now() - bdwgc_begin);
 }
@@ -94,6 +102,26 @@ static inline bool sys_type_buffer(const char *name, sys_type *type)
     return true;
 }
 
+static inline bool sys_type_refs(const char *name, sys_type *type)
+{
+    (void)name;
+    *type = 0;
+    return true;
+}
+
+/* Has full collections only. */
+static inline bool sys_collect(sys_thread m, bool full)
+{
+    (void)m, (void)full;
+    GC_gcollect();
+    return true;
+}
+
+static inline uint64_t sys_stopped_ns(void)
+{
+    return bdwgc_stopped;
+}
+
 BENCH_INLINE void *sys_new(sys_thread m, sys_type type, size_t size)
 {
     (void)m, (void)type;
@@ -107,6 +135,15 @@ BENCH_INLINE struct sys_buffer *sys_new_buffer(sys_thread m, sys_type type, size
     if (size >= BDWGC_LARGE)
         return GC_MALLOC_ATOMIC_IGNORE_OFF_PAGE(size);
     return GC_MALLOC_ATOMIC(size);
+}
+
+BENCH_INLINE void **sys_new_refs(sys_thread m, sys_type type, size_t count)
+{
+    (void)m, (void)type;
+    size_t size = count * sizeof(void *);
+    if (size >= BDWGC_LARGE)
+        return GC_MALLOC_IGNORE_OFF_PAGE(size);
+    return GC_MALLOC(size);
 }
 
 BENCH_INLINE void sys_free(sys_thread m, void *object)

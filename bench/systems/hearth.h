@@ -14,8 +14,9 @@
 
 #include <hearth.h> /* not "hearth.h": this file has that name too */
 
-#define SYS_MANUAL  0
-#define SYS_LIMITED 1
+#define SYS_MANUAL   0
+#define SYS_LIMITED  1
+#define SYS_COLLECTS 1
 
 typedef hearth_mutator *sys_thread;
 typedef hearth_type sys_type;
@@ -100,6 +101,36 @@ static inline void sys_detach(sys_thread m)
         bench_fail(1, "a thread cannot detach: %s", hearth_last_error());
 }
 
+BENCH_INLINE void sys_safepoint(sys_thread m)
+{
+    hearth_safepoint(m);
+}
+
+static inline void sys_wait_begin(sys_thread m)
+{
+    if (hearth_native_begin(m) != HEARTH_OK)
+        bench_fail(1, "a thread cannot wait: %s", hearth_last_error());
+}
+
+static inline void sys_wait_end(sys_thread m)
+{
+    if (hearth_native_end(m) != HEARTH_OK)
+        bench_fail(1, "a thread cannot go on: %s", hearth_last_error());
+}
+
+static inline bool sys_collect(sys_thread m, bool full)
+{
+    return hearth_gc_collect(m, full ? 2 : 0) == HEARTH_OK;
+}
+
+static inline uint64_t sys_stopped_ns(void)
+{
+    hearth_collection last = {.struct_size = sizeof last};
+    if (hearth_last_collection(system_heap, &last) != HEARTH_OK)
+        bench_fail(1, "no collection: %s", hearth_last_error());
+    return last.stop_ns;
+}
+
 static inline bool sys_type_object(const char *name, size_t size, uint64_t refs, sys_type *type)
 {
     return hearth_type_fixed(system_heap, name, size, refs, type) == HEARTH_OK;
@@ -115,12 +146,22 @@ static inline bool sys_type_buffer(const char *name, sys_type *type)
     return hearth_type_register(system_heap, &info, type) == HEARTH_OK;
 }
 
+static inline bool sys_type_refs(const char *name, sys_type *type)
+{
+    return hearth_type_refs(system_heap, name, type) == HEARTH_OK;
+}
+
 BENCH_INLINE void *sys_new(sys_thread m, sys_type type, size_t size)
 {
     return hearth_alloc(m, type, size);
 }
 
 BENCH_INLINE struct sys_buffer *sys_new_buffer(sys_thread m, sys_type type, size_t count)
+{
+    return hearth_alloc_array(m, type, count);
+}
+
+BENCH_INLINE void **sys_new_refs(sys_thread m, sys_type type, size_t count)
 {
     return hearth_alloc_array(m, type, count);
 }
@@ -138,6 +179,13 @@ BENCH_INLINE void sys_store(sys_thread m, void *object, void **slot, void *value
 BENCH_INLINE void sys_store_init(void **slot, void *value)
 {
     hearth_store_init(slot, value);
+}
+
+BENCH_INLINE void sys_store_range(sys_thread m, void *object, void **slot, void **values,
+                                  size_t count)
+{
+    if (hearth_store_range(m, object, slot, values, count) != HEARTH_OK)
+        bench_fail(1, "a range cannot be stored: %s", hearth_last_error());
 }
 
 BENCH_INLINE sys_region sys_region_begin(sys_thread m)

@@ -19,7 +19,7 @@ $(NUMA)/kernel: | deps-guest
 	$(say) KERNEL $@
 	@tests/numa/fetch_kernel $@
 
-guest-kernel: $(NUMA)/kernel ## download and unpack Debian's cloud kernel into build/numa/kernel
+guest-kernel: $(NUMA)/kernel $(NUMA)/tsc_khz ## download and unpack Debian's cloud kernel into build/numa/kernel
 
 # ---------------------------------------------------------------------------------------- programs
 NUMA_FLAGS := -std=gnu11 -O2 -g $(WARNINGS) -fno-strict-aliasing -fvisibility=hidden -I. -pthread
@@ -35,6 +35,11 @@ $(NUMA)/check_map: tests/numa/check_map.c $(NUMA_HEADERS) | deps
 	$(say) CC $@
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(NUMA_FLAGS) -static -o $@ $<
+
+$(NUMA)/tsc_khz: tests/numa/tsc_khz.c | deps
+	$(say) CC $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(NUMA_FLAGS) -o $@ $<
 
 $(NUMA)/test_access: tests/numa/test_access.c $(NUMA_HEADERS) | deps
 	$(say) CC $@

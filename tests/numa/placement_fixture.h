@@ -202,10 +202,10 @@ static inline void place_meet(hearth_mutator *mutator, pthread_barrier_t *barrie
 /* What the kernel could still give out on the node: free memory and files. */
 static inline size_t place_available(int os_node)
 {
-    size_t total, available;
+    struct ht_node_memory memory;
 
-    EXPECT(ht_os_node_memory("/sys/devices/system/node", os_node, &total, &available));
-    return available;
+    EXPECT(ht_os_node_memory("/sys/devices/system/node", os_node, &memory));
+    return memory.unused + memory.files;
 }
 
 /* Fills the node until it has about `left` bytes; freed at the end of the test's process. */

@@ -49,6 +49,10 @@ static void fill(const struct fixture *f, int node)
     pthread_mutex_lock(&pool->lock);
     pool->room.credit = 0;
     pthread_mutex_unlock(&pool->lock);
+    struct ha_window_state *state = pool->windows->state;
+    pthread_mutex_lock(&state->lock);
+    state->node[node].meta.room.credit = 0;
+    pthread_mutex_unlock(&state->lock);
 }
 
 /* Puts objects in front of the list in *root until `spilled` blocks came from elsewhere; touches all. */
