@@ -33,7 +33,7 @@ static bool hp_expect_dead(const struct hp_state *state)
 {
     const hp_gc *gc = state->gc;
     Py_ssize_t fresh = gc->generations[0].count + gc->long_lived_pending;
-    return state->died && fresh > gc->long_lived_total;
+    return state->died && fresh > 4 * gc->long_lived_total;
 }
 
 /* Join the younger lists with the generation's, divide that. */

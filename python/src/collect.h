@@ -44,28 +44,42 @@ bool hp_divide_young(struct hp_scratch *scratch, PyGC_Head *list, struct hp_dead
 bool hp_divide_full(struct hp_scratch *scratch, PyInterpreterState *interp, PyGC_Head *list,
                     struct hp_dead *dead, bool mark);
 
-/* The end of both: scratch->rest holds candidates, their reference counts in _gc_prev. Those alive go to the end of
- * the list, and if it was a full one to scratch->all behind scratch->live; the others to `dead`. */
-enum hp_how {
-    HP_AGAIN,
-    HP_YOUNG,
-    HP_FULL
-}; /* untrack nothing; tuples; dicts too                      */
-void hp_try(struct hp_scratch *scratch, PyGC_Head *list, struct hp_dead *dead, enum hp_how how);
+/* Subtract the references of the candidates in scratch->rest from each other; counts scratch->zeros. */
+void hp_subtract(struct hp_scratch *scratch);
+/* The end of both: scratch->rest holds candidates with the counts that are left. Those alive go to the end of the
+ * list, and if it was a full one to scratch->all behind scratch->live; the others to `dead`. */
+enum hp_how { HP_AGAIN, HP_YOUNG, HP_FULL }; /* untrack nothing; tuples; dicts too */
+void hp_divide(struct hp_scratch *scratch, PyGC_Head *list, struct hp_dead *dead, enum hp_how how);
 
 enum { HP_SCAN_AHEAD = 8 }; /* objects between prefetch and look */
-/* Of [from, to) of the snapshot, what is marked is linked behind `list` (not closed) and stays in front of the range,
- * what is not becomes a candidate in `rest`, which has room. Returns how many are marked. *later is set if some might be
- * untracked when they are asked again. */
-size_t hp_scan(struct hp_vec *all, size_t from, size_t to, PyGC_Head *list, struct hp_vec *rest,
-               bool *later);
+
+/* A scan of a part of the snapshot: what is marked is linked by itself, and moved to the front of the part. */
+struct hp_scan {
+    size_t from, to;   /* the part                                                     */
+    PyGC_Head **rest;  /* room for its candidates; tagged with 1: not visited          */
+    size_t candidates; /* in there                                                     */
+    size_t live;       /* marked                                                       */
+    PyGC_Head list;    /* them; not closed: _gc_prev is the last                       */
+    bool later;        /* some might be untracked when they are asked again            */
+};
+void hp_scan(struct hp_vec *all, struct hp_scan *scan, struct hp_worker *worker, bool parallel);
+/* Link the part behind `tail` and close the list. Returns the new tail. */
+HP_HOT PyGC_Head *hp_scan_link(struct hp_scan *scan, PyGC_Head *list, PyGC_Head *tail)
+{
+    if (scan->live != 0) {
+        PyGC_Head *first = HP_NEXT(&scan->list);
+        tail->_gc_next = (uintptr_t)first;
+        hp_set_prev(first, tail);
+        tail = HP_PREV(&scan->list);
+    }
+    hp_list_close(list, tail);
+    return tail;
+}
 
 /* Push every root of the interpreter; objects not on the list that is collected are ignored. */
 void hp_push_roots(struct hp_worker *worker, PyInterpreterState *interp);
 /* Traverse until the stack is empty, one thread. */
 void hp_mark(struct hp_worker *worker);
-/* Subtract the references of the candidates from each other. */
-void hp_subtract(struct hp_worker *worker, const struct hp_vec *rest);
 
 /* Weak references, finalizers, clearing. Gives the scratch back. Returns how many were collected; *uncollectable are
  * those kept for a legacy finalizer, which are on the list `legacy` afterwards. */

@@ -35,7 +35,9 @@
 
 #define HP_COLLECTING ((uintptr_t)_PyGC_PREV_MASK_COLLECTING)
 #define HP_FINALIZED  ((uintptr_t)_PyGC_PREV_MASK_FINALIZED)
-#define HP_ONE_REF    ((uintptr_t)1 << _PyGC_PREV_SHIFT)
+/* Of candidates, _gc_prev holds a count of references: shifted, and with a bit that no pointer has. */
+#define HP_COUNTED ((uintptr_t)4)
+#define HP_ONE_REF ((uintptr_t)8)
 
 typedef struct _gc_runtime_state hp_gc;
 
@@ -53,6 +55,7 @@ struct hp_scratch {
     struct hp_vec all;   /* snapshot of the list, in order                    */
     struct hp_vec rest;  /* candidates, then the garbage among them           */
     struct hp_vec stack; /* marked, not traversed: room for every object      */
+    size_t zeros;        /* candidates that have no reference left            */
     size_t live;         /* objects left on the list by the last division     */
     size_t gone;         /* of `live`, untracked since: their places are NULL */
     size_t size;         /* objects that were on it                           */
@@ -101,6 +104,7 @@ struct hp_state {
     bool installed;       /* for all collections, not only explicit ones       */
     bool inside;          /* between the built-in's two calls                  */
     bool ours;            /* the last collection was done here, not left       */
+    bool told;            /* users were called for "start" already */
     bool died;            /* most new objects of the last full collection were garbage */
     int force;            /* >= 0: automatic collections are of this generation */
     Py_ssize_t found;     /* its result                                        */
@@ -171,7 +175,7 @@ HP_HOT Py_ssize_t hp_list_size(const PyGC_Head *list)
 /* What a candidate's _gc_prev holds: its reference count, the COLLECTING bit. */
 HP_HOT uintptr_t hp_candidate(const PyGC_Head *g)
 {
-    return ((uintptr_t)Py_REFCNT(HP_OBJECT(g)) << _PyGC_PREV_SHIFT) | HP_COLLECTING |
+    return (uintptr_t)Py_REFCNT(HP_OBJECT(g)) * HP_ONE_REF | HP_COUNTED | HP_COLLECTING |
            (g->_gc_prev & HP_FINALIZED);
 }
 /* Building a list: the element behind `*tail`, the COLLECTING bit cleared. Close it at the end. */

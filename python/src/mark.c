@@ -8,6 +8,11 @@
 
 enum { HP_RING = 8 };
 
+void hp_see_leaf(struct hp_worker *w, PyObject *o)
+{
+    hp_see(w, o, HP_MARK, false);
+}
+
 void hp_mark(struct hp_worker *w)
 {
     PyGC_Head *ring[HP_RING];

@@ -1,6 +1,6 @@
 /* python/src/parallel.c - the steps of a collection that helpers take part in.
  *
- * Three steps visit every object: marking (share.c), the scan of the snapshot, subtracting. The scan and the subtraction
+ * Three steps visit every object: marking (share.c), the scan of the snapshot, subtracting. The latter two
  * take slices off a counter; a slice of the scan is linked by itself and stitched in afterwards. The thread that
  * collects holds the GIL and works in every step itself; helpers come late or not at all (gc/crew.h), so a busy
  * machine costs little. It does cost something when a helper that has come is put aside by the system, or
@@ -37,9 +37,7 @@ struct hp_parallel_stats hp_parallel_stats;
 
 /* A slice of the scan. */
 struct hp_slice {
-    size_t from, live, candidates;
-    PyGC_Head list;
-    bool later;
+    struct hp_scan scan;
 } __attribute__((aligned(64)));
 
 static struct hp_worker
@@ -59,7 +57,6 @@ static struct {
     void (*step)(struct hp_worker *worker);
     size_t next; /* slice or candidate to be taken (atomic)                           */
     struct hp_vec *all, *rest;
-    bool strange; /* some candidates are left to the holder (atomic)                   */
     struct hp_slice slice[HP_SLICES];
 } hp_now;
 
@@ -279,18 +276,16 @@ bool hp_parallel_mark(struct hp_worker *w)
 
 static void hp_scan_step(struct hp_worker *w)
 {
-    (void)w;
     size_t n = hp_now.all->n;
     for (;;) {
         size_t k = __atomic_fetch_add(&hp_now.next, 1, __ATOMIC_RELAXED);
         if (k >= HP_SLICES)
             return;
-        struct hp_slice *slice = &hp_now.slice[k];
-        slice->from = n * k / HP_SLICES;
-        struct hp_vec rest = {.at = hp_now.rest->at + slice->from};
-        slice->live = hp_scan(hp_now.all, slice->from, n * (k + 1) / HP_SLICES, &slice->list, &rest,
-                              &slice->later);
-        slice->candidates = rest.n;
+        struct hp_scan *scan = &hp_now.slice[k].scan;
+        scan->from = n * k / HP_SLICES;
+        scan->to = n * (k + 1) / HP_SLICES;
+        scan->rest = hp_now.rest->at + scan->from;
+        hp_scan(hp_now.all, scan, w, true);
     }
 }
 
@@ -319,26 +314,40 @@ static void hp_stitch(struct hp_scratch *scratch, PyGC_Head *list)
     bool later = false;
     rest->n = 0;
     for (int k = 0; k < HP_SLICES; k++) {
-        struct hp_slice *slice = &hp_now.slice[k];
-        memmove(rest->at + rest->n, rest->at + slice->from, slice->candidates * sizeof *rest->at);
-        rest->n += slice->candidates;
-        memmove(all->at + live, all->at + slice->from, slice->live * sizeof *all->at);
-        live += slice->live;
-        later |= slice->later;
-        if (slice->live == 0)
-            continue;
-        PyGC_Head *first = HP_NEXT(&slice->list);
-        tail->_gc_next = (uintptr_t)first;
-        hp_set_prev(first, tail);
-        tail = HP_PREV(&slice->list);
+        struct hp_scan *scan = &hp_now.slice[k].scan;
+        memmove(rest->at + rest->n, scan->rest, scan->candidates * sizeof *rest->at);
+        rest->n += scan->candidates;
+        memmove(all->at + live, all->at + scan->from, scan->live * sizeof *all->at);
+        live += scan->live;
+        later |= scan->later;
+        tail = hp_scan_link(scan, list, tail);
     }
-    hp_list_close(list, tail);
     scratch->live = live;
     if (later)
         hp_untrack_late(scratch);
 }
 
-bool hp_parallel_scan(struct hp_scratch *scratch, PyGC_Head *list)
+/* Zeros of all workers to the holder's, and what they left is visited by it. Candidates that only the holder may visit are
+ * tagged; one bit of their address is free. */
+static void hp_settle(struct hp_worker *w, struct hp_vec *rest)
+{
+    bool left = w->left;
+    for (int i = 1; i <= hg_crew_last(hp_now.crew); i++) {
+        w->zeros += hp_workers[i]->zeros;
+        left |= hp_workers[i]->left;
+        hp_workers[i]->zeros = 0;
+        hp_workers[i]->left = false;
+    }
+    for (size_t i = 0; left && i < rest->n; i++)
+        if ((uintptr_t)rest->at[i] & 1) {
+            rest->at[i] = (PyGC_Head *)((uintptr_t)rest->at[i] & ~(uintptr_t)1);
+            hp_trust_learn(hp_base_traverse(Py_TYPE(HP_OBJECT(rest->at[i]))));
+            hp_visit(HP_OBJECT(rest->at[i]), w, HP_SUBTRACT, false);
+            hp_parallel_stats.strange++;
+        }
+}
+
+bool hp_parallel_scan(struct hp_worker *w, struct hp_scratch *scratch, PyGC_Head *list)
 {
     if (hp_now.crew == NULL)
         return false;
@@ -347,15 +356,16 @@ bool hp_parallel_scan(struct hp_scratch *scratch, PyGC_Head *list)
     memset(hp_now.slice, 0, sizeof hp_now.slice);
     hp_open(hp_scan_step);
     hp_call();
-    hp_scan_step(NULL);
+    hp_scan_step(w);
     hp_close();
     hp_stitch(scratch, list);
+    hp_settle(w, &scratch->rest);
+    scratch->zeros = w->zeros;
     return true;
 }
 
 /* --- subtracting --------------------------------------------------------------------------------------- */
 
-/* Candidates that only the holder may visit are tagged; one bit of their address is free. */
 static void hp_subtract_step(struct hp_worker *w)
 {
     struct hp_vec *rest = hp_now.rest;
@@ -369,34 +379,21 @@ static void hp_subtract_step(struct hp_worker *w)
                 __builtin_prefetch(rest->at[i + HP_SCAN_AHEAD]);
             if (HP_UNLIKELY(!hp_visit(HP_OBJECT(rest->at[i]), w, HP_SUBTRACT, true))) {
                 rest->at[i] = (PyGC_Head *)((uintptr_t)rest->at[i] | 1);
-                __atomic_store_n(&hp_now.strange, true, __ATOMIC_RELAXED);
+                w->left = true;
             }
         }
     }
 }
 
-static void hp_subtract_strange(struct hp_worker *w, struct hp_vec *rest)
-{
-    for (size_t i = 0; i < rest->n; i++)
-        if ((uintptr_t)rest->at[i] & 1) {
-            rest->at[i] = (PyGC_Head *)((uintptr_t)rest->at[i] & ~(uintptr_t)1);
-            hp_trust_learn(hp_base_traverse(Py_TYPE(HP_OBJECT(rest->at[i]))));
-            hp_visit(HP_OBJECT(rest->at[i]), w, HP_SUBTRACT, false);
-            hp_parallel_stats.strange++;
-        }
-}
-
 bool hp_parallel_subtract(struct hp_worker *w, struct hp_vec *rest)
 {
-    if (hp_now.crew == NULL || rest->n < hp_parallel.minimum / 2)
+    if (hp_now.crew == NULL)
         return false;
     hp_now.rest = rest;
-    hp_now.strange = false;
     hp_open(hp_subtract_step);
     hp_call();
     hp_subtract_step(w);
     hp_close();
-    if (hp_now.strange)
-        hp_subtract_strange(w, rest);
+    hp_settle(w, rest);
     return true;
 }

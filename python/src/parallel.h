@@ -46,9 +46,9 @@ void hp_parallel_end(void);
 
 /* Mark from what is on the worker's stack. */
 bool hp_parallel_mark(struct hp_worker *worker);
-/* hp_scan over the whole snapshot: fills the list and scratch->rest, sets scratch->live. */
-bool hp_parallel_scan(struct hp_scratch *scratch, PyGC_Head *list);
-/* hp_subtract over all candidates. */
+/* hp_scan over the whole snapshot: fills the list and scratch->rest, sets scratch->live and zeros. */
+bool hp_parallel_scan(struct hp_worker *worker, struct hp_scratch *scratch, PyGC_Head *list);
+/* Subtract over all candidates; the worker's count of zeros is that of all. */
 bool hp_parallel_subtract(struct hp_worker *worker, struct hp_vec *rest);
 
 /* --- between parallel.c and share.c -------------------------------------------------------------------- */

@@ -66,8 +66,12 @@ static int hp_find_known(void)
     hp_known.list = PyList_Type.tp_traverse;
     hp_known.tuple = PyTuple_Type.tp_traverse;
     hp_known.dict = PyDict_Type.tp_traverse;
+    hp_known.set = PySet_Type.tp_traverse;
     hp_known.function = PyFunction_Type.tp_traverse;
     hp_known.cell = PyCell_Type.tp_traverse;
+    hp_known.builtin = PyCFunction_Type.tp_traverse;
+    hp_known.descriptor = PyMethodDescr_Type.tp_traverse;
+    hp_known.reference = _PyWeakref_RefType.tp_traverse;
     dl_iterate_phdr(hp_segment, NULL);
     if (hp_known.data_bytes == 0 || hp_known.text_bytes == 0)
         return hp_refuse("its data and code were not found in any loaded segment");
@@ -94,15 +98,20 @@ static int hp_check_sizes(void)
         {&PyList_Type, sizeof(PyListObject)},
         {&PyTuple_Type, sizeof(PyTupleObject) - sizeof(PyObject *)},
         {&PyDict_Type, sizeof(PyDictObject)},
+        {&PySet_Type, sizeof(PySetObject)},
         {&PyFunction_Type, sizeof(PyFunctionObject)},
         {&PyCell_Type, sizeof(PyCellObject)},
         {&PyType_Type, sizeof(PyHeapTypeObject)},
+        {&PyCFunction_Type, sizeof(PyCFunctionObject)},
+        {&PyMethodDescr_Type, sizeof(PyMethodDescrObject)},
         {&_PyWeakref_RefType, sizeof(PyWeakReference)},
     };
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
         if ((size_t)expected[i].type->tp_basicsize != expected[i].size)
             return hp_refuse("%s objects have %zd bytes, not %zu", expected[i].type->tp_name,
                              expected[i].type->tp_basicsize, expected[i].size);
+    if (PyType_IS_GC(&PyCode_Type))
+        return hp_refuse("code objects are collectable");
     return 0;
 }
 
@@ -195,6 +204,8 @@ static const char hp_samples_source[] =
     "    u.z = b\n"
     "    def f(x=a, *, y=b) -> c: return x, b\n"
     "    f.attribute = c\n"
+    "    g = {a, b, 1, 2, 3, 'x'} - {b}\n"
+    "    g.remove(2)\n"
     "    return [p, q, p.__dict__, r, s, t, u, Record((a, a, c)), f, f.__closure__[0],\n"
     "            [a, None, 1, b, 'x'], (a, b, c, None), {'x': a, 'y': b}, {a: b, 1: c, (): a}, {}, "
     "[], ()]\n"
@@ -209,7 +220,7 @@ static void hp_targets_arm(PyObject *targets, uintptr_t *saved)
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(targets); i++) {
         PyGC_Head *g = HP_HEAD(PyList_GET_ITEM(targets, i));
         saved[i] = g->_gc_prev;
-        g->_gc_prev = 1000 * HP_ONE_REF | HP_COLLECTING;
+        g->_gc_prev = 1000 * HP_ONE_REF | HP_COUNTED | HP_COLLECTING;
     }
 }
 
@@ -228,10 +239,11 @@ static int hp_check_sample(PyObject *o, PyObject *targets)
 {
     uintptr_t saved[HP_TARGETS], theirs[HP_TARGETS], ours[HP_TARGETS];
     hp_targets_arm(targets, saved);
-    Py_TYPE(o)->tp_traverse(o, hp_see_subtract, NULL);
+    struct hp_worker worker = {.stack = NULL};
+    Py_TYPE(o)->tp_traverse(o, hp_see_subtract, &worker);
     hp_targets_read(targets, saved, theirs);
     hp_targets_arm(targets, saved);
-    hp_visit(o, NULL, HP_SUBTRACT, false);
+    hp_visit(o, &worker, HP_SUBTRACT, false);
     hp_targets_read(targets, saved, ours);
     if (memcmp(theirs, ours, sizeof ours) != 0)
         return hp_refuse("%s objects are not laid out as they should be", Py_TYPE(o)->tp_name);

@@ -2,7 +2,8 @@
  *
  * Every candidate's _gc_prev holds its reference count and the COLLECTING bit. References among candidates are
  * subtracted; who has any left is referred to from outside, and with it all it reaches is alive: the bit is
- * cleared. The list gets them at its end, in the candidates' order.
+ * cleared. The list gets them at its end, in the candidates' order. Those with none left are counted: when as
+ * many have been reached, all are alive.
  * Below HP_NEAR candidates all is in the cache, and prefetching would cost more than it saves.
  * Locks: the GIL; helpers subtract too (parallel.c). */
 #include "parallel.h"
@@ -28,12 +29,17 @@ HP_HOT void hp_subtract_all(struct hp_worker *w, const struct hp_vec *rest, cons
     }
 }
 
-void hp_subtract(struct hp_worker *w, const struct hp_vec *rest)
+void hp_subtract(struct hp_scratch *scratch)
 {
-    if (rest->n < HP_NEAR)
-        hp_subtract_all(w, rest, false);
-    else
-        hp_subtract_all(w, rest, true);
+    struct hp_vec *rest = &scratch->rest;
+    struct hp_worker w = {.stack = NULL};
+    if (!hp_parallel_subtract(&w, rest)) {
+        if (rest->n < HP_NEAR)
+            hp_subtract_all(&w, rest, false);
+        else
+            hp_subtract_all(&w, rest, true);
+    }
+    scratch->zeros = w.zeros;
 }
 
 /* --- what there may be to do for the dead ------------------------------------------------------------- */
@@ -100,9 +106,9 @@ HP_HOT void hp_live(struct hp_living *living, PyGC_Head *g, const enum hp_how ho
 HP_HOT size_t hp_revive(struct hp_worker *w, PyGC_Head *g)
 {
     size_t reached = 0;
-    hp_visit(HP_OBJECT(g), w, HP_MARK, false);
+    hp_visit(HP_OBJECT(g), w, HP_REVIVE, false);
     for (; w->top != 0; reached++)
-        hp_visit(HP_OBJECT(w->stack[--w->top]), w, HP_MARK, false);
+        hp_visit(HP_OBJECT(w->stack[--w->top]), w, HP_REVIVE, false);
     return reached;
 }
 
@@ -125,9 +131,10 @@ static void hp_take_back(struct hp_scratch *scratch, struct hp_dead *dead, struc
     dead->n = n;
 }
 
-/* One pass: who has no reference left is taken for dead until somebody alive that comes later reaches it. */
-HP_HOT void hp_divide(struct hp_worker *w, struct hp_scratch *scratch, PyGC_Head *list,
-                      struct hp_dead *dead, const enum hp_how how, const bool far)
+/* One pass: who has no reference left is taken for dead until somebody alive that comes later reaches it. When all
+ * that had none have been reached, nobody has to be visited any more. */
+HP_HOT void hp_divide_rest(struct hp_worker *w, struct hp_scratch *scratch, PyGC_Head *list,
+                           struct hp_dead *dead, const enum hp_how how, const bool far)
 {
     struct hp_vec *rest = &scratch->rest;
     struct hp_living living = {HP_PREV(list), scratch->all.at, scratch->live, how};
@@ -142,7 +149,7 @@ HP_HOT void hp_divide(struct hp_worker *w, struct hp_scratch *scratch, PyGC_Head
         uintptr_t prev = g->_gc_prev;
         if (HP_LIKELY((prev & HP_COLLECTING) && prev < HP_ONE_REF)) {
             needs |= hp_needs(&cache, HP_OBJECT(g), prev);
-            g->_gc_prev = (uintptr_t)tail | prev;
+            g->_gc_prev = (uintptr_t)tail | (prev & ~HP_COUNTED);
             tail->_gc_next = (uintptr_t)g;
             tail = g;
             rest->at[n++] = g;
@@ -150,7 +157,8 @@ HP_HOT void hp_divide(struct hp_worker *w, struct hp_scratch *scratch, PyGC_Head
         }
         if (prev & HP_COLLECTING) {
             g->_gc_prev = prev & ~HP_COLLECTING;
-            reached += hp_revive(w, g);
+            if (w->zeros != 0)
+                reached += hp_revive(w, g);
         } else {
             met++;
         }
@@ -166,18 +174,16 @@ HP_HOT void hp_divide(struct hp_worker *w, struct hp_scratch *scratch, PyGC_Head
     scratch->live = living.n;
 }
 
-void hp_try(struct hp_scratch *scratch, PyGC_Head *list, struct hp_dead *dead, enum hp_how how)
+void hp_divide(struct hp_scratch *scratch, PyGC_Head *list, struct hp_dead *dead, enum hp_how how)
 {
-    struct hp_worker w = {.stack = scratch->stack.at, .room = scratch->stack.room};
-    if (!hp_parallel_subtract(&w, &scratch->rest))
-        hp_subtract(&w, &scratch->rest);
-    bool far = scratch->rest.n >= HP_NEAR;
+    struct hp_worker w = {
+        .stack = scratch->stack.at, .room = scratch->stack.room, .zeros = scratch->zeros};
     if (how == HP_FULL)
-        hp_divide(&w, scratch, list, dead, HP_FULL, true);
+        hp_divide_rest(&w, scratch, list, dead, HP_FULL, true);
     else if (how == HP_AGAIN)
-        hp_divide(&w, scratch, list, dead, HP_AGAIN, true);
-    else if (far)
-        hp_divide(&w, scratch, list, dead, HP_YOUNG, true);
+        hp_divide_rest(&w, scratch, list, dead, HP_AGAIN, true);
+    else if (scratch->rest.n >= HP_NEAR)
+        hp_divide_rest(&w, scratch, list, dead, HP_YOUNG, true);
     else
-        hp_divide(&w, scratch, list, dead, HP_YOUNG, false);
+        hp_divide_rest(&w, scratch, list, dead, HP_YOUNG, false);
 }

@@ -74,7 +74,7 @@ static void hp_call_each(PyObject *list, PyObject *phase, PyObject *info)
 static void hp_call_users(struct hp_state *state, const char *phase, int generation,
                           Py_ssize_t collected, Py_ssize_t uncollectable)
 {
-    PyObject *list = state->user;
+    PyObject *list = state->user != NULL ? state->user : state->gc->callbacks;
     if (PyList_GET_SIZE(list) == 0)
         return;
     PyObject *name = PyUnicode_FromString(phase);
@@ -90,16 +90,15 @@ static void hp_call_users(struct hp_state *state, const char *phase, int generat
 
 /* --- the hook ----------------------------------------------------------------------------------------- */
 
-static void hp_on_start(struct hp_state *state, PyObject *info)
+/* One collection with the users' callbacks; sets state->ours and ->found. */
+static void hp_collect_and_tell(struct hp_state *state, int generation)
 {
     Py_ssize_t collected, uncollectable;
-    PyObject *number = PyDict_GetItemWithError(info, state->generation);
-    int generation = number != NULL ? (int)PyLong_AsLong(number) : 0;
-    if (HP_UNLIKELY(state->force >= 0))
-        generation = state->force;
     hp_unhide(state);
     state->inside = true;
-    hp_call_users(state, "start", generation, 0, 0);
+    if (!state->told)
+        hp_call_users(state, "start", generation, 0, 0);
+    state->told = false;
     state->ours = hp_collect(state, generation, &collected, &uncollectable);
     if (!state->ours) {
         state->stats.fallbacks++;
@@ -107,7 +106,17 @@ static void hp_on_start(struct hp_state *state, PyObject *info)
     }
     state->found = collected + uncollectable;
     hp_call_users(state, "stop", generation, collected, uncollectable);
-    hp_hide(state);
+}
+
+static void hp_on_start(struct hp_state *state, PyObject *info)
+{
+    PyObject *number = PyDict_GetItemWithError(info, state->generation);
+    int generation = number != NULL ? (int)PyLong_AsLong(number) : 0;
+    if (HP_UNLIKELY(state->force >= 0))
+        generation = state->force;
+    hp_collect_and_tell(state, generation);
+    if (state->ours)
+        hp_hide(state);
 }
 
 static PyObject *hp_hook(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
@@ -188,12 +197,33 @@ int hp_uninstall(struct hp_state *state)
     return 0;
 }
 
+/* collect(0) and collect(1) do not need the built-in pass, which would only empty the free lists after a full one.
+ * NULL without an exception: no memory, "start" was told. */
+static PyObject *hp_direct(struct hp_state *state, long generation)
+{
+    state->gc->collecting = 1;
+    hp_collect_and_tell(state, (int)generation);
+    state->told = !state->ours;
+    state->inside = false;
+    state->gc->collecting = 0;
+    return state->ours ? PyLong_FromSsize_t(state->found) : NULL;
+}
+
 PyObject *hp_explicit(struct hp_state *state, PyObject *const *args, Py_ssize_t nargs,
                       PyObject *names)
 {
     hp_unhide(state);
     if (state->gc->collecting) /* it does nothing then, but complains of wrong arguments */
         return PyObject_Vectorcall(state->builtin, args, (size_t)nargs, names);
+    if (nargs == 1 && names == NULL && PyLong_CheckExact(args[0])) {
+        int overflow;
+        long generation = PyLong_AsLongAndOverflow(args[0], &overflow);
+        if (generation == 0 || generation == 1) {
+            PyObject *number = hp_direct(state, generation);
+            if (number != NULL || PyErr_Occurred() != NULL)
+                return number;
+        }
+    }
     bool alone = state->hook == NULL;
     if (alone && hp_hook_in(state) < 0)
         return NULL;

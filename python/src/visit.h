@@ -21,7 +21,7 @@ struct hp_known {
     size_t data_bytes; /* and how long it is                                        */
     uintptr_t text;    /* its code                                                  */
     size_t text_bytes;
-    traverseproc list, tuple, dict, instance, function, cell;
+    traverseproc list, tuple, dict, set, instance, function, cell, builtin, descriptor, reference;
 };
 extern struct hp_known hp_known;
 
@@ -35,12 +35,14 @@ enum { HP_NODES_MAX = 64 };
 struct hp_worker {
     PyGC_Head **stack;
     size_t top, room;
-    int number;                         /* 0: the holder of the GIL                               */
-    int home, acting;                   /* node it is bound to; it works for                      */
-    uintptr_t base, bytes;              /* of the window of `acting`, if references are routed    */
-    size_t plenty;                      /* entries on the stack above which some are given away   */
-    size_t marked;                      /* objects visited                                        */
-    uint64_t sent;                      /* references sent to other nodes                         */
+    int number;            /* 0: the holder of the GIL                               */
+    int home, acting;      /* node it is bound to; it works for                      */
+    uintptr_t base, bytes; /* of the window of `acting`, if references are routed    */
+    size_t plenty;         /* entries on the stack above which some are given away   */
+    size_t marked;         /* objects visited                                        */
+    size_t zeros;  /* candidates without references left: subtracting counts up, reviving down */
+    bool left;     /* some candidates were tagged: only the holder of the GIL may visit them */
+    uint64_t sent; /* references sent to other nodes                         */
     struct hg_mail *mail;               /* while marking with others                              */
     struct hg_batch *out[HP_NODES_MAX]; /* being filled for other nodes               */
     struct hp_vec strange;              /* objects that only the holder of the GIL may visit      */
@@ -55,7 +57,8 @@ bool hp_worker_route(struct hp_worker *worker, PyObject *o);
 bool hp_trusted(traverseproc traverse);
 
 /* Marking by several, references to other nodes being sent there: HP_ROUTE. */
-enum hp_visit { HP_SUBTRACT, HP_MARK, HP_ROUTE };
+/* Dividing: only those without any reference left are marked, the others are alive anyway: HP_REVIVE. */
+enum hp_visit { HP_SUBTRACT, HP_MARK, HP_ROUTE, HP_REVIVE };
 
 HP_HOT bool hp_is_gc(PyObject *o)
 {
@@ -66,6 +69,21 @@ HP_HOT bool hp_is_static(const void *o)
 {
     return (uintptr_t)o - hp_known.data < hp_known.data_bytes;
 }
+
+/* An object that has just been marked and refers to one other at most, *o: that is to be looked at next, and the object
+ * itself need not go through the stack. */
+HP_HOT bool hp_is_leaf(PyObject **o)
+{
+    traverseproc traverse = Py_TYPE(*o)->tp_traverse;
+    if (traverse == hp_known.descriptor)
+        *o = (PyObject *)PyDescr_TYPE(*o);
+    else if (traverse == hp_known.reference)
+        *o = ((PyWeakReference *)*o)->wr_callback;
+    else
+        return false;
+    return true;
+}
+void hp_see_leaf(struct hp_worker *worker, PyObject *o);
 
 HP_HOT void hp_see(struct hp_worker *w, PyObject *o, const enum hp_visit how, const bool parallel)
 {
@@ -81,12 +99,23 @@ HP_HOT void hp_see(struct hp_worker *w, PyObject *o, const enum hp_visit how, co
         return;
     if (how == HP_SUBTRACT) {
         if (parallel)
-            __atomic_fetch_sub(&g->_gc_prev, HP_ONE_REF, __ATOMIC_RELAXED);
+            prev = __atomic_fetch_sub(&g->_gc_prev, HP_ONE_REF, __ATOMIC_RELAXED);
         else
             g->_gc_prev = prev - HP_ONE_REF;
+        w->zeros += prev < 2 * HP_ONE_REF;
         return;
     }
+    if (how == HP_REVIVE) {
+        if ((prev & HP_COUNTED) && prev >= HP_ONE_REF)
+            return;
+        w->zeros--;
+    }
     __atomic_store_n(&g->_gc_prev, prev & ~HP_COLLECTING, __ATOMIC_RELAXED);
+    if (how == HP_MARK && !parallel && hp_is_leaf(&o)) {
+        if (o != NULL && !hp_is_static(o))
+            hp_see_leaf(w, o);
+        return;
+    }
     if (parallel && HP_UNLIKELY(w->top == w->room))
         hp_worker_full(w);
     w->stack[w->top++] = g;
@@ -125,12 +154,19 @@ static inline int hp_see_route(PyObject *o, void *w)
     hp_see(w, o, HP_ROUTE, true);
     return 0;
 }
+static inline int hp_see_revive(PyObject *o, void *w)
+{
+    hp_see(w, o, HP_REVIVE, false);
+    return 0;
+}
 HP_HOT visitproc hp_seer(const enum hp_visit how, const bool parallel)
 {
     if (how == HP_SUBTRACT)
         return parallel ? hp_see_subtract_parallel : hp_see_subtract;
     if (how == HP_ROUTE)
         return hp_see_route;
+    if (how == HP_REVIVE)
+        return hp_see_revive;
     return parallel ? hp_see_mark_parallel : hp_see_mark;
 }
 
@@ -168,8 +204,11 @@ HP_HOT void hp_visit_dict(PyObject *o, struct hp_worker *w, const enum hp_visit 
             HP_SEE(dict->ma_values->values[i]);
     } else if (DK_IS_UNICODE(keys)) {
         PyDictUnicodeEntry *entry = DK_UNICODE_ENTRIES(keys);
-        for (Py_ssize_t i = 0; i < n; i++)
+        for (Py_ssize_t i = 0; i < n; i++) {
+            if (i + HP_AHEAD < n)
+                __builtin_prefetch(entry[i + HP_AHEAD].me_value);
             HP_SEE(entry[i].me_value);
+        }
     } else {
         PyDictKeyEntry *entry = DK_ENTRIES(keys);
         for (Py_ssize_t i = 0; i < n; i++)
@@ -180,22 +219,49 @@ HP_HOT void hp_visit_dict(PyObject *o, struct hp_worker *w, const enum hp_visit 
     }
 }
 
+/* Deleted entries have a key of their own, a static object. */
+HP_HOT void hp_visit_set(PyObject *o, struct hp_worker *w, const enum hp_visit how,
+                         const bool parallel)
+{
+    PySetObject *set = (PySetObject *)o;
+    for (Py_ssize_t i = 0; i <= set->mask; i++) {
+        if (i + HP_AHEAD <= set->mask)
+            __builtin_prefetch(set->table[i + HP_AHEAD].key);
+        HP_SEE(set->table[i].key);
+    }
+}
+
+/* What a function or a built-in one refers to is mostly strings and code, which are not collectable, and what others refer
+ * to as well; marking does not even look at those, for a look may have to wait for memory. (A name may be of a subclass
+ * of str that refers to something. It is not marked then, but found alive by its reference count.) */
 HP_HOT void hp_visit_function(PyObject *o, struct hp_worker *w, const enum hp_visit how,
                               const bool parallel)
 {
     PyFunctionObject *f = (PyFunctionObject *)o;
-    HP_SEE(f->func_code);
     HP_SEE(f->func_globals);
-    HP_SEE(f->func_module);
     HP_SEE(f->func_defaults);
     HP_SEE(f->func_kwdefaults);
-    HP_SEE(f->func_doc);
-    HP_SEE(f->func_name);
     HP_SEE(f->func_dict);
     HP_SEE(f->func_closure);
     HP_SEE(f->func_annotations);
-    HP_SEE(f->func_builtins);
-    HP_SEE(f->func_qualname);
+    if (how == HP_SUBTRACT || how == HP_REVIVE) {
+        HP_SEE(f->func_builtins);
+        HP_SEE(f->func_module);
+        HP_SEE(f->func_doc);
+        HP_SEE(f->func_code);
+        HP_SEE(f->func_name);
+        HP_SEE(f->func_qualname);
+    }
+}
+
+HP_HOT void hp_visit_builtin(PyObject *o, struct hp_worker *w, const enum hp_visit how,
+                             const bool parallel)
+{
+    HP_SEE(((PyCFunctionObject *)o)->m_self);
+    if (how == HP_SUBTRACT || how == HP_REVIVE) {
+        HP_SEE(PyCFunction_GET_CLASS(o));
+        HP_SEE(((PyCFunctionObject *)o)->m_module);
+    }
 }
 
 /* __slots__ of one class of the chain. */
@@ -274,6 +340,10 @@ HP_HOT bool hp_visit(PyObject *o, struct hp_worker *w, const enum hp_visit how, 
         hp_visit_tuple(o, w, how, parallel);
     else if (traverse == hp_known.function)
         hp_visit_function(o, w, how, parallel);
+    else if (traverse == hp_known.set)
+        hp_visit_set(o, w, how, parallel);
+    else if (traverse == hp_known.builtin)
+        hp_visit_builtin(o, w, how, parallel);
     else if (traverse == hp_known.cell)
         HP_SEE(((PyCellObject *)o)->ob_ref);
     else if (parallel && !hp_trusted(traverse))
@@ -290,6 +360,8 @@ HP_HOT void hp_prefetch(PyObject *o)
     traverseproc traverse = type->tp_traverse;
     if (traverse == hp_known.list) {
         __builtin_prefetch(((PyListObject *)o)->ob_item);
+    } else if (traverse == hp_known.set) {
+        __builtin_prefetch(((PySetObject *)o)->table);
     } else if (traverse == hp_known.dict) {
         PyDictObject *dict = (PyDictObject *)o;
         __builtin_prefetch((char *)dict->ma_keys);

@@ -26,7 +26,8 @@ bool hp_divide_young(struct hp_scratch *scratch, PyGC_Head *list, struct hp_dead
     scratch->live = 0;
     hp_list_init(list);
     hp_parallel_begin(rest->n);
-    hp_try(scratch, list, dead, untrack ? HP_YOUNG : HP_AGAIN);
+    hp_subtract(scratch);
+    hp_divide(scratch, list, dead, untrack ? HP_YOUNG : HP_AGAIN);
     hp_parallel_end();
     return true;
 }
