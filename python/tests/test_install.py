@@ -160,6 +160,44 @@ class InstallTest(unittest.TestCase):
             """
         )
 
+    def test_sub_interpreters(self):
+        """Each interpreter is taken over by itself, has its own statistics, and ends with or without giving back."""
+        self.good(
+            """
+            import hearth, _xxsubinterpreters as interpreters
+            TEXT = '''if True:
+                import hearth, gc, weakref
+                class Knot:
+                    def __init__(self): self.me = self
+                already = hearth.installed()
+                assert already == {expected}, already
+                hearth.install()
+                import gc
+                assert gc is hearth.gc
+                gc.set_threshold(10, 2, 2)
+                before = [g["collections"] for g in hearth.stats()["generations"]]
+                lost = [weakref.ref(Knot()) for _ in range(500)]
+                gc.collect()
+                after = [g["collections"] for g in hearth.stats()["generations"]]
+                assert after[0] - before[0] > 20 and after[2] > before[2], (before, after)
+                assert not any(r() for r in lost)
+                if {back}: hearth.uninstall()
+            '''
+            def mine(): return [g["collections"] for g in hearth.stats()["generations"]]
+            for turn in range(6):
+                if turn == 3: hearth.install()
+                number = interpreters.create()
+                gc.disable(); before = mine()
+                interpreters.run_string(number, TEXT.format(expected=False, back=turn % 2))
+                assert mine() == before
+                assert hearth.installed() == (turn >= 3)
+                interpreters.run_string(number, TEXT.format(expected=not turn % 2, back=False))
+                interpreters.destroy(number)
+                Knot(); assert gc.collect() >= 1
+                gc.enable()
+            """
+        )
+
     def test_at_exit(self):
         """A process that ends while taken over runs what is left to run, as under the built-in collector."""
         text = """
