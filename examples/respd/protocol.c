@@ -146,18 +146,22 @@ static int reader_failed(struct connection *c)
     return broken(c, "ERR Protocol error: the request cannot be read");
 }
 
-/* hiredis waits for the rest of a line or a string however long it says it is: stop what is too long. */
+/* hiredis waits for the rest of a line or a string however long it says it is: stop what is too long. It has read
+ * the item's type, and stands before the number. */
 static int too_long(struct connection *c)
 {
-    const char *at = c->reader->buf + c->reader->pos;
-    size_t left = c->reader->len - c->reader->pos;
+    redisReader *r = c->reader;
+    const char *at = r->buf + r->pos;
+    size_t left = r->len - r->pos;
     const char *end = memchr(at, '\r', left < LONGEST_LINE ? left : LONGEST_LINE);
+    int type = r->ridx >= 0 ? r->rstack[r->ridx].type : -1;
     long long length;
     if (end == NULL && left >= LONGEST_LINE)
-        return broken(c, at[0] == '*' ? "ERR Protocol error: too big mbulk count string"
-                                      : "ERR Protocol error: too big bulk count string");
-    if (end != NULL && at[0] == '$' &&
-        parse_integer((struct bytes){at + 1, (size_t)(end - at - 1)}, &length) && length >= LONGEST)
+        return broken(c, type == REDIS_REPLY_STRING
+                             ? "ERR Protocol error: too big bulk count string"
+                             : "ERR Protocol error: too big mbulk count string");
+    if (end != NULL && type == REDIS_REPLY_STRING &&
+        parse_integer((struct bytes){at, (size_t)(end - at)}, &length) && length >= LONGEST)
         return broken(c, "ERR Protocol error: invalid bulk length");
     return 0;
 }

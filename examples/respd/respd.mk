@@ -21,4 +21,7 @@ $(RESPD): $(RESPD_OBJECTS) $(ARCHIVE)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LINK_FLAGS) -o $@ $^ $(RESPD_LIBS) $(DEPS_LIBS)
 
+check-respd: $(RESPD) ## test it: redis-cli, the same commands as redis-server, difficult clients (SIZE=ci or full, SEED=)
+	@env $(env_$(BUILD)) examples/respd/test/check $(RESPD) $(or $(SIZE),ci) $(SEED)
+
 -include $(RESPD_OBJECTS:.o=.d)

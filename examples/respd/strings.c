@@ -61,7 +61,9 @@ static void strlen_(struct worker *w, int count, struct bytes *argument)
 /* --- SET ------------------------------------------------------------------------------------------ */
 
 struct set_options {
-    bool if_absent, if_present, returns_old, keeps_time, has_time;
+    bool if_absent, if_present, returns_old, keeps_time;
+    const char *unit; /* "ex", "px", "exat", "pxat"; NULL: no time                */
+    struct bytes time;
     int64_t expires;
 };
 
@@ -83,25 +85,33 @@ static bool read_time(struct worker *w, struct bytes text, const char *name, lon
     return true;
 }
 
+static const char *unit_of(struct bytes word)
+{
+    static const char *const units[] = {"ex", "px", "exat", "pxat"};
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+        if (is_word(word, units[i]))
+            return units[i];
+    return NULL;
+}
+
+/* Each may be given twice; the last counts. */
 static bool set_option(struct worker *w, struct bytes *argument, int *i, int count,
-                       struct set_options *o, struct bytes *time, long long *unit, bool *absolute)
+                       struct set_options *o)
 {
     struct bytes word = argument[*i];
+    const char *unit = unit_of(word);
     if (is_word(word, "nx") && !o->if_present) {
         o->if_absent = true;
     } else if (is_word(word, "xx") && !o->if_absent) {
         o->if_present = true;
     } else if (is_word(word, "get")) {
         o->returns_old = true;
-    } else if (is_word(word, "keepttl") && !o->has_time) {
+    } else if (is_word(word, "keepttl") && o->unit == NULL) {
         o->keeps_time = true;
-    } else if (!o->keeps_time && !o->has_time && *i + 1 < count &&
-               (is_word(word, "ex") || is_word(word, "px") || is_word(word, "exat") ||
-                is_word(word, "pxat"))) {
-        o->has_time = true;
-        *absolute = word.length == 4;
-        *unit = (word.at[0] | 32) == 'e' ? 1000 : 1;
-        *time = argument[++*i];
+    } else if (unit != NULL && !o->keeps_time && (o->unit == NULL || o->unit == unit) &&
+               *i + 1 < count) {
+        o->unit = unit;
+        o->time = argument[++*i];
     } else {
         reply_syntax(w);
         return false;
@@ -111,13 +121,11 @@ static bool set_option(struct worker *w, struct bytes *argument, int *i, int cou
 
 static bool set_options(struct worker *w, int count, struct bytes *argument, struct set_options *o)
 {
-    struct bytes time = {NULL, 0};
-    long long unit = 1;
-    bool absolute = false;
     for (int i = 3; i < count; i++)
-        if (!set_option(w, argument, &i, count, o, &time, &unit, &absolute))
+        if (!set_option(w, argument, &i, count, o))
             return false;
-    return !o->has_time || read_time(w, time, "set", unit, absolute, &o->expires);
+    return o->unit == NULL || read_time(w, o->time, "set", o->unit[0] == 'e' ? 1000 : 1,
+                                        o->unit[2] != '\0', &o->expires);
 }
 
 static void set(struct worker *w, int count, struct bytes *argument)
