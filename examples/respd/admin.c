@@ -190,6 +190,17 @@ static void command(struct worker *w, int count, struct bytes *argument)
     }
 }
 
+/* PURGE gives back what can be: a full collection. */
+static void memory(struct worker *w, int count, struct bytes *argument)
+{
+    if (count != 2 || !is_word(argument[1], "purge"))
+        unknown_subcommand(w, "MEMORY", argument[1]);
+    else if (hearth_gc_collect(w->me, 2) == HEARTH_OK)
+        reply_ok(w);
+    else
+        reply_error(w, "ERR %s", hearth_last_error());
+}
+
 static void info(struct worker *w, int count, struct bytes *argument)
 {
     bool all = count == 1;
@@ -200,13 +211,9 @@ static void info(struct worker *w, int count, struct bytes *argument)
 }
 
 const struct command admin_commands[] = {
-    {"ping", -1, 0, ping, 0, 0, 0},
-    {"echo", 2, 0, echo, 0, 0, 0},
-    {"select", 2, 0, select_, 0, 0, 0},
-    {"quit", -1, 0, quit, 0, 0, 0},
-    {"client", -2, 0, client, 0, 0, 0},
-    {"config", -2, 0, config, 0, 0, 0},
-    {"command", -1, 0, command, 0, 0, 0},
-    {"info", -1, ALL_SHARDS, info, 0, 0, 0},
-    {0},
+    {"ping", -1, 0, ping, 0, 0, 0},          {"echo", 2, 0, echo, 0, 0, 0},
+    {"select", 2, 0, select_, 0, 0, 0},      {"quit", -1, 0, quit, 0, 0, 0},
+    {"client", -2, 0, client, 0, 0, 0},      {"config", -2, 0, config, 0, 0, 0},
+    {"command", -1, 0, command, 0, 0, 0},    {"memory", -2, 0, memory, 0, 0, 0},
+    {"info", -1, ALL_SHARDS, info, 0, 0, 0}, {0},
 };
