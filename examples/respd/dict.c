@@ -15,7 +15,7 @@
 
 #include <string.h>
 
-enum { SMALLEST = 4, AT_ONCE = 16, STEP = 8 };
+enum { SMALLEST = 4, AT_ONCE = 16, STEP = 8, POLL = 1024 };
 
 struct dict *dict_new(struct worker *w)
 {
@@ -215,13 +215,17 @@ uint64_t dict_purge(struct worker *w, struct dict *d, uint64_t *next, uint64_t s
 
 /* --- looking at all ------------------------------------------------------------------------------- */
 
+/* Long: other loops do not wait for the end of it. */
 void dict_each(struct worker *w, struct dict *d, dict_fn *fn, void *data)
 {
     for (int which = 0; which < 2; which++) {
         struct slot *table = d->table[which];
-        for (uint64_t i = 0; table != NULL && i <= d->mask[which]; i++)
+        for (uint64_t i = 0; table != NULL && i <= d->mask[which]; i++) {
             if (table[i].record != NULL)
                 fn(w, table[i].record, data);
+            if (i % POLL == POLL - 1)
+                hearth_safepoint(w->me);
+        }
     }
 }
 

@@ -172,5 +172,6 @@ void list_range(struct worker *w, const struct list *list, uint64_t from, uint64
                 at += (uint32_t)element.length + AROUND;
             }
         passed += pack->count;
+        hearth_safepoint(w->me);
     }
 }

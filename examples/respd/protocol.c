@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LONGEST_LINE = 64 << 10, MANY = 64 };
+enum { LONGEST_LINE = 64 << 10, LARGEST = 1 << 30, MANY = 64 };
 
 static int broken(struct connection *c, const char *text)
 {
@@ -50,6 +50,10 @@ static bool room_for(struct connection *c, size_t bytes)
 
 static bool add_argument(struct connection *c, const char *at, size_t length)
 {
+    if (c->text_length + length + c->count * sizeof *c->end > LARGEST) {
+        broken(c, "ERR Protocol error: the request is longer than 1 GiB");
+        return false;
+    }
     if (!room_for(c, length)) {
         broken(c, "ERR out of memory for the arguments of a command");
         return false;

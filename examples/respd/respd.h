@@ -183,6 +183,7 @@ void dict_clear(struct worker *w, struct dict *d);
 /* Go on with growing, begin to shrink: a safepoint; d must be reachable. */
 void dict_tend(struct worker *w, struct dict *d, uint64_t slots);
 typedef void dict_fn(struct worker *w, struct record *record, void *data);
+/* A safepoint now and then; d must be reachable. fn must be none, and must not change d. */
 void dict_each(struct worker *w, struct dict *d, dict_fn *fn, void *data);
 /* One step of a scan that shows everything that is there all the time; 0 begins and ends. */
 uint64_t dict_scan(struct worker *w, struct dict *d, uint64_t cursor, dict_fn *fn, void *data);
@@ -198,7 +199,7 @@ struct list *list_new(struct worker *w); /* a safepoint */
 bool list_push(struct worker *w, struct list *list, bool front, struct bytes element);
 /* The first or last element, which must exist; gone at the next call on this list. */
 struct bytes list_pop(struct worker *w, struct list *list, bool front);
-/* Calls fn for elements from .. to, which must exist. */
+/* Calls fn for elements from .. to, which must exist. A safepoint now and then; list must be reachable. */
 typedef void list_fn(struct worker *w, struct bytes element);
 void list_range(struct worker *w, const struct list *list, uint64_t from, uint64_t to, list_fn *fn);
 
