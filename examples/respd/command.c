@@ -79,7 +79,7 @@ static uint64_t shards_of(struct worker *w, const struct command *c, int count)
     uint64_t mask = 0;
     int last = c->last < 0 ? count + c->last : c->last;
     if (c->flags & ALL_SHARDS)
-        return ~(uint64_t)0;
+        return ((uint64_t)1 << SHARDS) - 1;
     if (c->first == 0)
         return 0;
     for (int i = last - (last - c->first) % c->step; i >= c->first; i -= c->step) {
