@@ -65,8 +65,8 @@ static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buffer)
         return;
     worker_enter(c->w);
     if (got < 0) {
-        c->close_after =
-            true; /* what is still to be written is; EOF may be half of the connection's end */
+        /* What is still to be written is: EOF may be half of the connection's end. */
+        c->close_after = true;
         uv_read_stop(stream);
         if (got != UV_EOF || stream->write_queue_size == 0)
             connection_close(c);
@@ -188,7 +188,10 @@ static void serve(struct connection *c)
     }
     flush(c);
     w->connection = NULL;
-    if (c->close_after && c->uv.stream.write_queue_size == 0)
+    if (!c->close_after || c->closing)
+        return;
+    uv_read_stop(&c->uv.stream);
+    if (c->uv.stream.write_queue_size == 0)
         connection_close(c);
 }
 

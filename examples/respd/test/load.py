@@ -2,7 +2,7 @@
 """examples/respd/test/load.py PROGRAM [CONNECTIONS [THREADS [ROUNDS]]]
 
 Many connections, and many at once. CONNECTIONS are opened, most used once, and dropped in every way there is; memory
-and descriptors must come back. Then THREADS clients on several loops count and move things in the same keys: what
+and descriptors must come back. A scan goes on while keys come and go. Then THREADS clients on several loops count and move things in the same keys: what
 they add up to is known, and commands of several keys must be seen wholly or not at all.
 """
 
@@ -105,6 +105,34 @@ def test_together(program, threads, rounds, hearth):
     return info
 
 
+def test_scan(program, stable, passing):
+    """Keys that are there all the time are shown by a scan, though the tables grow and shrink meanwhile."""
+    with resp.respd(program, "--loops", "2") as server:
+        client = server.connect()
+        client.raw(b"".join(resp.pack("SET", "stable:%d" % i, i) for i in range(stable)))
+        for _ in range(stable):
+            client.read()
+        scans, step = 0, 0
+        for verb in ("SET", "DEL", "SET", "DEL"):
+            cursor, seen, done = b"0", set(), 0
+            while done < passing or cursor != b"0":
+                names = ["passing:%d" % i for i in range(done, min(done + 100, passing))]
+                done += len(names)
+                batch = [[verb, name] + ([b"x"] if verb == "SET" else []) for name in names]
+                client.raw(b"".join(resp.pack(*c) for c in batch) + resp.pack("SCAN", cursor, "COUNT", stable // 40))
+                for _ in batch:
+                    client.read()
+                cursor, keys = client.read()
+                seen.update(key for key in keys if key.startswith(b"stable"))
+                step += 1
+                if cursor == b"0":
+                    expect(len(seen), stable, "keys a scan shows while others come and go")
+                    seen, scans = set(), scans + 1
+            expect(client.call("DBSIZE"), stable + (passing if verb == "SET" else 0), "DBSIZE after %s" % verb)
+        client.close()
+    return scans, step
+
+
 def main():
     program = sys.argv[1]
     connections = int(sys.argv[2]) if len(sys.argv) > 2 else 10000
@@ -112,6 +140,8 @@ def main():
     rounds = int(sys.argv[4]) if len(sys.argv) > 4 else 300
     opened, at_once = test_connections(program, connections)
     print("  %d connections opened and dropped, %d at once" % (opened, at_once))
+    scans, steps = test_scan(program, 5000, 40000)
+    print("  %d scans of %d steps while tables grew and shrank" % (scans, steps))
     for hearth in ("nursery=256k,heap-min=1m", "stress=2,poison=on,fake-nodes=2"):
         info = test_together(program, threads, rounds, hearth)
         print("  %d clients on 4 loops with '%s': %s + %s collections" %
