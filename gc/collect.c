@@ -10,6 +10,7 @@
 #include "gc/heap.h"
 #include "gc/reclaim.h"
 #include "gc/rootset.h"
+#include "gc/timeline.h"
 #include "gc/trace.h"
 #include "topology/error.h"
 #include "topology/os.h"
@@ -268,6 +269,7 @@ static bool hg_collect_once(struct hg_mutator *self, hearth_gc_kind kind, bool a
     hg_observe_resumed(heap);
     hg_world_resume(heap);
     pthread_mutex_unlock(&heap->lock);
+    hg_timeline_write(heap);
     hg_take_back_others();
     self->unreachable = c.unreachable;
     *out = (hearth_gc_info){sizeof *out, (int)c.generation, c.collected, c.uncollectable};

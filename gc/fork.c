@@ -19,6 +19,7 @@
 
 #include "alloc/fork.h"
 #include "gc/crew.h"
+#include "gc/timeline.h"
 #include "topology/error.h"
 #include "topology/os.h"
 
@@ -83,6 +84,8 @@ static pthread_mutex_t *hg_small_lock(hearth_heap *heap, int i)
 static void hg_fork_lock(hearth_heap *heap)
 {
     ha_space_hold(&heap->space);
+    if (heap->timeline != NULL)
+        pthread_mutex_lock(&heap->timeline->lock);
     for (int i = 0; i < HG_SMALL_LOCKS; i++)
         pthread_mutex_lock(hg_small_lock(heap, i));
     ha_space_lock(&heap->space);
@@ -93,6 +96,8 @@ static void hg_fork_unlock(hearth_heap *heap)
     ha_space_unlock(&heap->space);
     for (int i = HG_SMALL_LOCKS; i-- > 0;)
         pthread_mutex_unlock(hg_small_lock(heap, i));
+    if (heap->timeline != NULL)
+        pthread_mutex_unlock(&heap->timeline->lock);
     ha_space_release(&heap->space);
 }
 
@@ -157,6 +162,7 @@ static void hg_fork_child(void)
     for (hearth_heap *heap = hg_heaps; heap != NULL; heap = heap->older) {
         hg_fork_renew(heap);
         hg_fork_unlock(heap);
+        hg_timeline_forked(heap);
         hg_mutators_forked(heap);
         hg_world_resume(heap);
         pthread_mutex_unlock(&heap->lock);

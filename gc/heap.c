@@ -10,6 +10,8 @@
 #include "gc/afterlife.h"
 #include "gc/crew.h"
 #include "gc/fork.h"
+#include "gc/outfile.h"
+#include "gc/timeline.h"
 #include "gc/trace.h"
 #include "topology/error.h"
 #include "topology/os.h"
@@ -61,8 +63,21 @@ static hearth_status hg_heap_parts(hearth_heap *heap)
     return status;
 }
 
+/* Files for others to look at. */
+static hearth_status hg_heap_files(hearth_heap *heap)
+{
+    if (!hg_file_wanted(heap->options.trace))
+        return HEARTH_OK;
+    unsigned number = hg_file_heap();
+    hearth_status status = hg_timeline_open(heap, number);
+    if (status != HEARTH_OK)
+        hg_file_heap_undo(number);
+    return status;
+}
+
 static void hg_heap_free(hearth_heap *heap)
 {
+    hg_timeline_close(heap);
     hg_afterlife_destroy(heap);
     hg_crew_destroy(heap->crew);
     hg_trace_destroy(heap->trace);
@@ -104,8 +119,10 @@ hearth_status hearth_heap_create(hearth_heap **out, const hearth_options *option
     if (status == HEARTH_OK) {
         hg_pacing_init(heap);
         hg_observers_init(heap);
-        status = hg_heaps_join(heap);
+        status = hg_heap_files(heap);
     }
+    if (status == HEARTH_OK)
+        status = hg_heaps_join(heap);
     if (status != HEARTH_OK) {
         hg_heap_free(heap);
         return status;

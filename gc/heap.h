@@ -24,6 +24,7 @@
 #include "hearth.h"
 
 struct hg_crew;
+struct hg_timeline;
 struct hg_trace;
 
 /* When to collect; see pacing.c. World stopped, or heap->lock. */
@@ -88,6 +89,7 @@ struct hearth_heap {
     uint32_t stop;          /* the world is (being) stopped (atomic)                   */
     bool collecting;        /* collected or verified: callbacks may not call (atomic)  */
     struct hg_observers observers;
+    struct hg_timeline *timeline; /* option trace; NULL: off                                 */
     struct hg_mutator *mutators;
     int mutator_count;
     uint64_t collections;  /* started so far (atomic)                                 */

@@ -55,6 +55,8 @@ struct hg_mutator {
     uint32_t epoch;              /* of that credit                                         */
     bool in_callback;            /* runs callbacks of the control interface                */
     uint64_t unreachable;        /* found by the last collection this thread made          */
+    int32_t track;               /* of the timeline                                        */
+    uint64_t stopped_ns;         /* the same: since when it stands                         */
     struct hg_remembered thawed; /* frozen objects it was the first to write              */
     pthread_t thread;
     char *stack_low, *stack_high;   /* low: at the last stop; high: base                      */

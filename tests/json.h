@@ -44,10 +44,14 @@ static inline const char *json_string(const char *at)
     return at + 1;
 }
 
-/* Behind a number that is an integer without sign, as all of ours are. */
+/* Behind a number without sign or exponent, as all of ours are. */
 static inline const char *json_number(const char *at)
 {
     if (!isdigit((unsigned char)*at) || (*at == '0' && isdigit((unsigned char)at[1])))
+        return NULL;
+    while (isdigit((unsigned char)*at))
+        at++;
+    if (*at == '.' && !isdigit((unsigned char)*++at))
         return NULL;
     while (isdigit((unsigned char)*at))
         at++;

@@ -32,7 +32,7 @@ START_TEST(table_is_complete)
 {
     hearth_options *options = create();
 
-    ck_assert_uint_eq(hearth_option_count(), 26);
+    ck_assert_uint_eq(hearth_option_count(), 28);
     ck_assert_ptr_null(hearth_option_at(hearth_option_count()));
     ck_assert_ptr_null(hearth_option_at(SIZE_MAX));
     for (size_t i = 0; i < hearth_option_count(); i++) {
@@ -42,7 +42,8 @@ START_TEST(table_is_complete)
         ck_assert_uint_gt(strlen(info->help), 10);
         ck_assert_int_eq(info->help[strlen(info->help) - 1], '.');
         ck_assert_int_eq(info->choices != NULL, info->kind == HEARTH_OPTION_CHOICE);
-        ck_assert(info->kind == HEARTH_OPTION_CHOICE || info->min < info->max);
+        ck_assert(info->kind == HEARTH_OPTION_CHOICE || info->kind == HEARTH_OPTION_TEXT ||
+                  info->min < info->max);
         for (size_t j = 0; j < i; j++)
             ck_assert_str_ne(info->name, hearth_option_at(j)->name);
     }
@@ -77,6 +78,8 @@ START_TEST(defaults_are_those_of_the_contract)
     ck_assert_int_eq(options.log, HT_LOG_NONE);
     ck_assert_int_eq(options.finalize, HT_FINALIZE_SAFEPOINT);
     ck_assert(!options.guard);
+    ck_assert_str_eq(options.trace, "off");
+    ck_assert_str_eq(options.stats_page, "off");
 }
 END_TEST
 
@@ -88,7 +91,8 @@ START_TEST(every_kind_reads_into_its_field)
         options, "fake-nodes=64,policy=off,mode=local,workers=256,window=1T,hugepages=on,"
                  "heap-limit=12345,heap-min=3K,growth=1.5,nursery=8m,nursery-adaptive=no,"
                  "generational=FALSE,release-after=0,conservative=yes,prefetch=0,verify=1,"
-                 "stress=1000000000,poison=true,log=gc,finalize=queue,guard=1"));
+                 "stress=1000000000,poison=true,log=gc,finalize=queue,guard=1,"
+                 "trace=/tmp/a b=c.json,stats-page=on"));
     ck_assert_int_eq(options->fake_nodes, 64);
     ck_assert_int_eq(options->policy, HT_POLICY_OFF);
     ck_assert_int_eq(options->mode, HT_MODE_LOCAL);
@@ -107,6 +111,9 @@ START_TEST(every_kind_reads_into_its_field)
     ck_assert_int_eq(options->log, HT_LOG_GC);
     ck_assert_int_eq(options->finalize, HT_FINALIZE_QUEUE);
     ck_assert(options->guard);
+    ck_assert_str_eq(options->trace, "/tmp/a b=c.json");
+    ck_assert_str_eq(get(options, "trace"), "/tmp/a b=c.json");
+    ck_assert_str_eq(options->stats_page, "on");
     hearth_options_destroy(options);
 }
 END_TEST
@@ -190,6 +197,12 @@ START_TEST(long_values_are_refused)
     HARNESS_STATUS_NAMES(hearth_options_parse(options, text), HEARTH_EOPTION, "workers");
     HARNESS_STATUS_NAMES(hearth_options_set(options, "workers", text + 8), HEARTH_EOPTION,
                          "workers");
+    HARNESS_STATUS_NAMES(hearth_options_set(options, "trace", text + 8), HEARTH_EOPTION,
+                         "at most 255 bytes");
+    text[8 + 255] = '\0';
+    HARNESS_OK(hearth_options_set(options, "trace", text + 8));
+    ck_assert_uint_eq(strlen(options->trace), 255);
+    text[8 + 255] = '1';
     memset(text, 'a', 8);
     HARNESS_STATUS_NAMES(hearth_options_parse(options, text), HEARTH_EOPTION, "aaaaaaaa111");
     HARNESS_STATUS_NAMES(hearth_options_set(options, text, "1"), HEARTH_EOPTION, "aaaaaaaa111");

@@ -277,6 +277,8 @@ static void option_values(const hearth_option_info *option, char *values, size_t
         snprintf(values, size, "on, off");
     } else if (option->kind == HEARTH_OPTION_SIZE) {
         snprintf(values, size, "bytes, %.15g to %.15gt", option->min, option->max / tera);
+    } else if (option->kind == HEARTH_OPTION_TEXT) {
+        snprintf(values, size, "a file's name");
     } else {
         snprintf(values, size, "%.15g to %.15g", option->min, option->max);
     }

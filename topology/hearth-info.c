@@ -16,7 +16,7 @@
 
 #include "hearth.h"
 
-enum { VALUE_BYTES = 64, VERSION_BYTES = 64 };
+enum { VALUE_BYTES = 256, VERSION_BYTES = 64 };
 
 static const char usage[] =
     "usage: hearth-info [--json] [--options NAME=VALUE,...]\n"
@@ -210,11 +210,10 @@ static void json_distances(const struct report *report)
 
 static void json_options(const struct report *report)
 {
-    static const char *const kinds[] = {[HEARTH_OPTION_BOOL] = "bool",
-                                        [HEARTH_OPTION_INT] = "int",
-                                        [HEARTH_OPTION_SIZE] = "size",
-                                        [HEARTH_OPTION_FLOAT] = "float",
-                                        [HEARTH_OPTION_CHOICE] = "choice"};
+    static const char *const kinds[] = {
+        [HEARTH_OPTION_BOOL] = "bool",     [HEARTH_OPTION_INT] = "int",
+        [HEARTH_OPTION_SIZE] = "size",     [HEARTH_OPTION_FLOAT] = "float",
+        [HEARTH_OPTION_CHOICE] = "choice", [HEARTH_OPTION_TEXT] = "text"};
     size_t count = hearth_option_count();
 
     printf("  \"options\": [\n");
@@ -233,7 +232,8 @@ static void json_options(const struct report *report)
         json_member("default", option->fallback);
         printf(", ");
         json_member("choices", option->choices);
-        if (option->kind == HEARTH_OPTION_BOOL || option->kind == HEARTH_OPTION_CHOICE)
+        if (option->kind == HEARTH_OPTION_BOOL || option->kind == HEARTH_OPTION_CHOICE ||
+            option->kind == HEARTH_OPTION_TEXT)
             printf(", \"min\": null, \"max\": null, ");
         else
             printf(", \"min\": %.17g, \"max\": %.17g, ", option->min, option->max);

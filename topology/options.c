@@ -52,6 +52,8 @@ _Static_assert(sizeof(size_t) == sizeof(int64_t), "a count fits the reader of in
     {{name, help, NULL, fallback, min, max, HEARTH_OPTION_FLOAT}, HT_AT(field, double)},
 #define HT_CHOICE(field, name, fallback, choices, help) \
     {{name, help, choices, fallback, 0, 0, HEARTH_OPTION_CHOICE}, HT_AT(field, int)},
+#define HT_TEXT(field, name, fallback, help) \
+    {{name, help, NULL, fallback, 0, 0, HEARTH_OPTION_TEXT}, HT_AT(field, char[HT_TEXT_BYTES])},
 
 /* The words of a choice stand in the order of the enum in options.h. */
 static const struct ht_option ht_option_table[] = {
@@ -107,6 +109,10 @@ static const struct ht_option ht_option_table[] = {
               "Who runs what is due: threads at safepoints, or the program by hearth_finalize_run.")
     HT_BOOL(guard, "guard", "off",
             "Put a guard behind every object; each collection tells which were overrun.")
+    HT_TEXT(trace, "trace", "off",
+            "Write a timeline of the collector to this file, for ui.perfetto.dev; off writes none.")
+    HT_TEXT(stats_page, "stats-page", "off",
+            "Show statistics to hearth-top: on in /dev/shm, or in the file of this name.")
 };
 /* clang-format on */
 
@@ -237,6 +243,7 @@ static hearth_status ht_option_mismatch(const hearth_option_info *info, const ch
         [HEARTH_OPTION_INT] = "a decimal integer",
         [HEARTH_OPTION_SIZE] = "a number of bytes with an optional k, m, g or t",
         [HEARTH_OPTION_FLOAT] = "a decimal fraction",
+        [HEARTH_OPTION_TEXT] = "at most 255 bytes of text",
     };
 
     if (info->kind == HEARTH_OPTION_CHOICE)
@@ -291,6 +298,11 @@ static hearth_status ht_option_read(struct hearth_options *options, const struct
         if (known)
             *(int *)field = read.choice;
         break;
+    case HEARTH_OPTION_TEXT:
+        known = strlen(value) < HT_TEXT_BYTES;
+        if (known)
+            strncpy(field, value, HT_TEXT_BYTES); /* zeros to the end: sets are compared */
+        break;
     }
     if (!known)
         return ht_option_mismatch(info, value);
@@ -303,7 +315,7 @@ static hearth_status ht_option_assign(struct hearth_options *options, const char
 {
     const char *equals = memchr(text, '=', length);
     const struct ht_option *row;
-    char value[HT_NAME_BYTES];
+    char value[HT_TEXT_BYTES];
     size_t name_length, value_length;
 
     if (length == 0)
@@ -417,6 +429,8 @@ static int ht_option_write(const struct ht_option *row, const void *field, char 
         for (int i = 0; i < *(const int *)field; i++)
             word += strcspn(word, "|") + 1;
         return snprintf(text, size, "%.*s", (int)strcspn(word, "|"), word);
+    case HEARTH_OPTION_TEXT:
+        return snprintf(text, size, "%s", (const char *)field);
     }
     return 0;
 }
@@ -425,7 +439,7 @@ hearth_status hearth_options_get(const hearth_options *options, const char *name
                                  size_t size)
 {
     const struct ht_option *row;
-    char text[HT_NAME_BYTES];
+    char text[HT_TEXT_BYTES];
     int length;
 
     if (options == NULL || name == NULL || buffer == NULL)

@@ -9,6 +9,9 @@ enum ht_mode { HT_MODE_AUTO, HT_MODE_OFF, HT_MODE_INTERLEAVE, HT_MODE_PLACE, HT_
 enum ht_huge { HT_HUGE_INHERIT, HT_HUGE_OFF, HT_HUGE_ON };
 enum ht_pacing { HT_PACING_GROWTH, HT_PACING_MEMBALANCER };
 enum ht_log { HT_LOG_NONE, HT_LOG_GC };
+/* Bytes of a text, its end included. */
+enum { HT_TEXT_BYTES = 256 };
+
 enum ht_finalize { HT_FINALIZE_SAFEPOINT, HT_FINALIZE_QUEUE };
 
 struct hearth_options {
@@ -46,6 +49,9 @@ struct hearth_options {
     int finalize; /* finalize: safepoint | queue                            */
     /* checking, continued */
     bool guard; /* guard: a guard behind every object                     */
+    /* watching */
+    char trace[HT_TEXT_BYTES];      /* trace: file of the timeline, "off": none        */
+    char stats_page[HT_TEXT_BYTES]; /* stats-page: off | on | file of the statistics   */
 };
 
 /* Fill with defaults; then HEARTH_OPTIONS if `environment`. EOPTION from a bad variable. */

@@ -428,6 +428,11 @@ void ht_os_remove(const char *path)
 
 /* --- facts ------------------------------------------------------------------------------------ */
 
+int ht_os_thread_number(void)
+{
+    return (int)gettid();
+}
+
 uint64_t ht_os_now(void)
 {
     struct timespec now;

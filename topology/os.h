@@ -111,6 +111,9 @@ bool ht_os_write(int file, const void *bytes, size_t count);
 bool ht_os_close(int file);
 void ht_os_remove(const char *path);
 
+/* The system's number of the calling thread. */
+int ht_os_thread_number(void);
+
 uint64_t ht_os_now(void); /* CLOCK_MONOTONIC, ns        */
 size_t ht_os_page_size(void);
 uint64_t ht_os_physical_memory(void); /* bytes, also under a cgroup limit: the smaller */

@@ -81,6 +81,12 @@ HEARTH_API hearth_status hearth_observe(hearth_heap *heap, const hearth_observer
 /* "trace" and so on; "unknown" for no phase. Static. */
 HEARTH_API const char *hearth_work_name(hearth_work phase);
 
+/* Option trace: write what has been recorded until now; otherwise that is done after each collection, and when
+ * the heap is destroyed. The file is then a JSON array without its end, which viewers accept. Any thread.
+ * Errors: EINVAL, ESTATE (the heap writes no trace; from a callback of the collector), ESYSTEM (writing to
+ * the file has failed, now or before: nothing was written since). */
+HEARTH_API hearth_status hearth_trace_flush(hearth_heap *heap);
+
 /* The heap's address range: every object and all of the collector's metadata about them lies in
  * [*low, *high), and so may other heaps'. Fixed from creation on. Errors: EINVAL. */
 HEARTH_API hearth_status hearth_heap_range(const hearth_heap *heap, const void **low,

@@ -16,11 +16,12 @@ extern "C" {
 typedef struct hearth_options hearth_options;
 
 typedef enum hearth_option_kind {
-    HEARTH_OPTION_BOOL,  /* on | off                                  */
-    HEARTH_OPTION_INT,   /* decimal integer within [min, max]         */
-    HEARTH_OPTION_SIZE,  /* bytes, with k m g t suffixes              */
-    HEARTH_OPTION_FLOAT, /* decimal fraction within [min, max]        */
-    HEARTH_OPTION_CHOICE /* one of the words in `choices`             */
+    HEARTH_OPTION_BOOL,   /* on | off                                  */
+    HEARTH_OPTION_INT,    /* decimal integer within [min, max]         */
+    HEARTH_OPTION_SIZE,   /* bytes, with k m g t suffixes              */
+    HEARTH_OPTION_FLOAT,  /* decimal fraction within [min, max]        */
+    HEARTH_OPTION_CHOICE, /* one of the words in `choices`             */
+    HEARTH_OPTION_TEXT    /* a file's name of at most 255 bytes        */
 } hearth_option_kind;
 
 typedef struct hearth_option_info {
