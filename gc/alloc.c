@@ -9,6 +9,7 @@
 #include "alloc/large.h"
 #include "gc/guard.h"
 #include "gc/heap.h"
+#include "gc/page.h"
 #include "gc/slots.h"
 #include "topology/error.h"
 
@@ -216,6 +217,8 @@ static __attribute__((noinline)) bool hg_next_block(struct hg_mutator *m, struct
     if (block == NULL)
         return hg_make_room(m, hunger, 1, from->node);
     ha_run_hold(from, k, block);
+    if (__builtin_expect(m->public.heap->page != NULL, 0))
+        hg_page_update(m->public.heap, false);
     hg_note_spill(m, from->node, (uintptr_t)block, HA_BLOCK);
     return true;
 }

@@ -8,6 +8,7 @@
 #include "gc/card.h"
 #include "gc/guard.h"
 #include "gc/heap.h"
+#include "gc/page.h"
 #include "gc/reclaim.h"
 #include "gc/rootset.h"
 #include "gc/timeline.h"
@@ -270,6 +271,8 @@ static bool hg_collect_once(struct hg_mutator *self, hearth_gc_kind kind, bool a
     hg_world_resume(heap);
     pthread_mutex_unlock(&heap->lock);
     hg_timeline_write(heap);
+    if (heap->page != NULL)
+        hg_page_update(heap, true);
     hg_take_back_others();
     self->unreachable = c.unreachable;
     *out = (hearth_gc_info){sizeof *out, (int)c.generation, c.collected, c.uncollectable};

@@ -19,6 +19,7 @@
 
 #include "alloc/fork.h"
 #include "gc/crew.h"
+#include "gc/page.h"
 #include "gc/timeline.h"
 #include "topology/error.h"
 #include "topology/os.h"
@@ -86,6 +87,8 @@ static void hg_fork_lock(hearth_heap *heap)
     ha_space_hold(&heap->space);
     if (heap->timeline != NULL)
         pthread_mutex_lock(&heap->timeline->lock);
+    if (heap->page != NULL)
+        pthread_mutex_lock(&heap->page->lock);
     for (int i = 0; i < HG_SMALL_LOCKS; i++)
         pthread_mutex_lock(hg_small_lock(heap, i));
     ha_space_lock(&heap->space);
@@ -96,6 +99,8 @@ static void hg_fork_unlock(hearth_heap *heap)
     ha_space_unlock(&heap->space);
     for (int i = HG_SMALL_LOCKS; i-- > 0;)
         pthread_mutex_unlock(hg_small_lock(heap, i));
+    if (heap->page != NULL)
+        pthread_mutex_unlock(&heap->page->lock);
     if (heap->timeline != NULL)
         pthread_mutex_unlock(&heap->timeline->lock);
     ha_space_release(&heap->space);
@@ -163,6 +168,7 @@ static void hg_fork_child(void)
         hg_fork_renew(heap);
         hg_fork_unlock(heap);
         hg_timeline_forked(heap);
+        hg_page_forked(heap);
         hg_mutators_forked(heap);
         hg_world_resume(heap);
         pthread_mutex_unlock(&heap->lock);

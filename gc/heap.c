@@ -11,6 +11,7 @@
 #include "gc/crew.h"
 #include "gc/fork.h"
 #include "gc/outfile.h"
+#include "gc/page.h"
 #include "gc/timeline.h"
 #include "gc/trace.h"
 #include "topology/error.h"
@@ -66,10 +67,12 @@ static hearth_status hg_heap_parts(hearth_heap *heap)
 /* Files for others to look at. */
 static hearth_status hg_heap_files(hearth_heap *heap)
 {
-    if (!hg_file_wanted(heap->options.trace))
+    if (!hg_file_wanted(heap->options.trace) && !hg_file_wanted(heap->options.stats_page))
         return HEARTH_OK;
     unsigned number = hg_file_heap();
     hearth_status status = hg_timeline_open(heap, number);
+    if (status == HEARTH_OK)
+        status = hg_page_open(heap, number);
     if (status != HEARTH_OK)
         hg_file_heap_undo(number);
     return status;
@@ -77,6 +80,7 @@ static hearth_status hg_heap_files(hearth_heap *heap)
 
 static void hg_heap_free(hearth_heap *heap)
 {
+    hg_page_close(heap);
     hg_timeline_close(heap);
     hg_afterlife_destroy(heap);
     hg_crew_destroy(heap->crew);

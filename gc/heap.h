@@ -24,6 +24,7 @@
 #include "hearth.h"
 
 struct hg_crew;
+struct hg_page_writer;
 struct hg_timeline;
 struct hg_trace;
 
@@ -90,6 +91,7 @@ struct hearth_heap {
     bool collecting;        /* collected or verified: callbacks may not call (atomic)  */
     struct hg_observers observers;
     struct hg_timeline *timeline; /* option trace; NULL: off                                 */
+    struct hg_page_writer *page;  /* option stats-page; the same                             */
     struct hg_mutator *mutators;
     int mutator_count;
     uint64_t collections;  /* started so far (atomic)                                 */

@@ -64,6 +64,8 @@ static inline const char *json_value(const char *at, int depth)
 
     if (open == '"')
         return json_string(at);
+    if (strncmp(at, "null", 4) == 0)
+        return at + 4;
     if (open != '{' && open != '[')
         return json_number(at);
     if (depth == JSON_DEPTH)

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <time.h>
@@ -424,6 +425,56 @@ void ht_os_remove(const char *path)
 
     unlink(path);
     errno = saved;
+}
+
+/* Memory is granted now, or a full file system would end the process at a store. */
+void *ht_os_share(const char *path, size_t bytes)
+{
+    void *address = MAP_FAILED;
+    int file, error;
+
+    ht_os_remove(path);
+    if (ht_fault_hit(HT_FAULT_WRITE, EACCES))
+        return NULL;
+    file = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+    if (file < 0)
+        return NULL;
+    error = ht_fault_hit(HT_FAULT_WRITE, ENOSPC) ? ENOSPC : posix_fallocate(file, 0, (off_t)bytes);
+    if (error == 0 && !ht_fault_hit(HT_FAULT_MAP, ENOMEM))
+        address = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    if (address == MAP_FAILED) {
+        error = error != 0 ? error : errno;
+        ht_os_remove(path);
+    }
+    close(file);
+    errno = error;
+    return address == MAP_FAILED ? NULL : address;
+}
+
+const void *ht_os_look(const char *path, size_t *bytes)
+{
+    struct stat status;
+    void *address = MAP_FAILED;
+    int file, error = 0;
+
+    if (ht_fault_hit(HT_FAULT_FILE, EACCES))
+        return NULL;
+    file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (file < 0)
+        return NULL;
+    status.st_size = 0;
+    if (fstat(file, &status) != 0)
+        error = errno;
+    else if (!S_ISREG(status.st_mode) || status.st_size == 0)
+        error = ENODATA;
+    *bytes = (size_t)status.st_size;
+    if (error == 0 && !ht_fault_hit(HT_FAULT_MAP, ENOMEM))
+        address = mmap(NULL, *bytes, PROT_READ, MAP_SHARED, file, 0);
+    if (address == MAP_FAILED)
+        error = error != 0 ? error : errno;
+    close(file);
+    errno = error;
+    return address == MAP_FAILED ? NULL : address;
 }
 
 /* --- facts ------------------------------------------------------------------------------------ */

@@ -110,6 +110,11 @@ bool ht_os_write(int file, const void *bytes, size_t count);
 /* Close; false: what was written may be lost. */
 bool ht_os_close(int file);
 void ht_os_remove(const char *path);
+/* A new file of `bytes`, zero, in place of what has the name; mapped shared and writable, its memory granted.
+ * NULL: nothing is left of it. */
+void *ht_os_share(const char *path, size_t bytes);
+/* A file as it is, mapped to be read; *bytes gets its size. */
+const void *ht_os_look(const char *path, size_t *bytes);
 
 /* The system's number of the calling thread. */
 int ht_os_thread_number(void);
