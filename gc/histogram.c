@@ -27,6 +27,14 @@ void hg_histogram_add(struct hg_histogram *histogram, uint64_t value)
         histogram->max = value;
 }
 
+uint64_t hg_histogram_below(const struct hg_histogram *histogram, uint64_t bound)
+{
+    uint64_t count = 0;
+    for (unsigned b = 0; b < HG_BUCKETS && hg_bucket_top(b) < bound; b++)
+        count += histogram->bucket[b];
+    return count;
+}
+
 uint64_t hg_histogram_percentile(const struct hg_histogram *histogram, double percent)
 {
     if (histogram->count == 0)

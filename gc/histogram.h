@@ -15,5 +15,7 @@ struct hg_histogram {
 void hg_histogram_add(struct hg_histogram *histogram, uint64_t value);
 /* Upper bound of the bucket that holds the given percentile (0..100), at most the maximum; 0 if empty. */
 uint64_t hg_histogram_percentile(const struct hg_histogram *histogram, double percent);
+/* How many values are below `bound`, a power of two from 16 on. */
+uint64_t hg_histogram_below(const struct hg_histogram *histogram, uint64_t bound);
 
 #endif

@@ -7,6 +7,7 @@
 #ifndef HEARTH_OBSERVE_H
 #define HEARTH_OBSERVE_H
 
+#include "inspect.h"
 #include "stats.h"
 
 #ifdef __cplusplus
@@ -86,6 +87,13 @@ HEARTH_API const char *hearth_work_name(hearth_work phase);
  * Errors: EINVAL, ESTATE (the heap writes no trace; from a callback of the collector), ESYSTEM (writing to
  * the file has failed, now or before: nothing was written since). */
 HEARTH_API hearth_status hearth_trace_flush(hearth_heap *heap);
+
+/* Write the statistics of `count` heaps as Prometheus' text format 0.0.4 (Content-Type: text/plain;
+ * version=0.0.4), for an endpoint that is scraped. Each sample has the label heap with the heap's name, which must
+ * be one of its own, those of nodes also node and system. The names are in docs/observability.md. Any thread, no
+ * safepoint; `fn` may do input and output. Errors: EINVAL, ENOMEM, ESYSTEM (fn returned false). */
+HEARTH_API hearth_status hearth_prometheus(hearth_heap *const *heaps, const char *const *names,
+                                           size_t count, hearth_write_fn *fn, void *data);
 
 /* The heap's address range: every object and all of the collector's metadata about them lies in
  * [*low, *high), and so may other heaps'. Fixed from creation on. Errors: EINVAL. */
