@@ -317,36 +317,7 @@ hearth_status hearth_heap_snapshot(hearth_mutator *mutator, hearth_write_fn *fn,
 
 /* --- into a file -------------------------------------------------------------------------------------------------- */
 
-struct hg_snapshot_file {
-    int file;
-    int error; /* errno of what failed first; 0: nothing */
-};
-
-static bool hg_snapshot_to_file(void *data, const char *text, size_t length)
-{
-    struct hg_snapshot_file *to = data;
-    if (!ht_os_write(to->file, text, length))
-        to->error = errno;
-    return to->error == 0;
-}
-
 hearth_status hearth_heap_snapshot_file(hearth_mutator *mutator, const char *path)
 {
-    const char *call = "hearth_heap_snapshot_file";
-    if (path == NULL)
-        return ht_fail(HEARTH_EINVAL, "%s: path is NULL", call);
-    hearth_status status = hg_mutator_ready(mutator, call);
-    if (status != HEARTH_OK)
-        return status;
-    struct hg_snapshot_file to = {ht_os_create(path), 0};
-    if (to.file < 0)
-        return ht_fail(HEARTH_ESYSTEM, "%s: %s: %s", call, path, strerror(errno));
-    status = hearth_heap_snapshot(mutator, hg_snapshot_to_file, &to);
-    if (!ht_os_close(to.file) && to.error == 0)
-        to.error = errno;
-    if (to.error != 0)
-        status = ht_fail(HEARTH_ESYSTEM, "%s: %s: %s", call, path, strerror(to.error));
-    if (status != HEARTH_OK)
-        ht_os_remove(path);
-    return status;
+    return hg_text_to_file(mutator, path, hearth_heap_snapshot, "hearth_heap_snapshot_file");
 }

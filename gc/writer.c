@@ -1,7 +1,12 @@
 /* gc/writer.c - buffered text, numbers and JSON strings (RFC 8259). See writer.h. */
 #include "gc/writer.h"
 
+#include <errno.h>
 #include <string.h>
+
+#include "gc/mutator.h"
+#include "topology/error.h"
+#include "topology/os.h"
 
 void hg_writer_init(struct hg_writer *writer, hearth_write_fn *fn, void *data)
 {
@@ -88,4 +93,38 @@ void hg_write_string(struct hg_writer *writer, const char *text)
         at++;
     }
     hg_write_bytes(writer, "\"", 1);
+}
+
+struct hg_text_file {
+    int file;
+    int error; /* errno of what failed first; 0: nothing */
+};
+
+static bool hg_text_bytes(void *data, const char *text, size_t length)
+{
+    struct hg_text_file *to = data;
+    if (!ht_os_write(to->file, text, length))
+        to->error = errno;
+    return to->error == 0;
+}
+
+hearth_status hg_text_to_file(hearth_mutator *mutator, const char *path, hg_text_fn *text,
+                              const char *call)
+{
+    if (path == NULL)
+        return ht_fail(HEARTH_EINVAL, "%s: path is NULL", call);
+    hearth_status status = hg_mutator_ready(mutator, call);
+    if (status != HEARTH_OK)
+        return status;
+    struct hg_text_file to = {ht_os_create(path), 0};
+    if (to.file < 0)
+        return ht_fail(HEARTH_ESYSTEM, "%s: %s: %s", call, path, strerror(errno));
+    status = text(mutator, hg_text_bytes, &to);
+    if (!ht_os_close(to.file) && to.error == 0)
+        to.error = errno;
+    if (to.error != 0)
+        status = ht_fail(HEARTH_ESYSTEM, "%s: %s: %s", call, path, strerror(to.error));
+    if (status != HEARTH_OK)
+        ht_os_remove(path);
+    return status;
 }

@@ -23,4 +23,10 @@ void hg_write_string(struct hg_writer *writer, const char *text);
 /* Give what is left; false: the function gave up. */
 bool hg_writer_flush(struct hg_writer *writer);
 
+/* A call that writes a text about a heap, and the same into a file, which is replaced, or removed if it could not be
+ * written completely. `call` names it in errors. */
+typedef hearth_status hg_text_fn(hearth_mutator *mutator, hearth_write_fn *fn, void *data);
+hearth_status hg_text_to_file(hearth_mutator *mutator, const char *path, hg_text_fn *text,
+                              const char *call);
+
 #endif

@@ -157,6 +157,15 @@ HEARTH_API hearth_status hearth_heap_snapshot(hearth_mutator *mutator, hearth_wr
  * could not be written completely is removed. */
 HEARTH_API hearth_status hearth_heap_snapshot_file(hearth_mutator *mutator, const char *path);
 
+/* --- heap maps ---------------------------------------------------------------------------------------- */
+
+/* Every chunk and block as a line of text: what is in it, how full it is, how old its objects are, and on which
+ * of the system's nodes its pages lie. The program hearth-heapmap draws it. Objects are not touched.
+ * Errors: EINVAL, ENOMEM, ESYSTEM (fn returned false), and as hearth_walk's. */
+HEARTH_API hearth_status hearth_heap_map(hearth_mutator *mutator, hearth_write_fn *fn, void *data);
+/* The same into a file, as hearth_heap_snapshot_file. */
+HEARTH_API hearth_status hearth_heap_map_file(hearth_mutator *mutator, const char *path);
+
 /* --- census: objects by type and node -------------------------------------------------------------- */
 
 /* Counts of one type on one node, or on all; in a difference they may be negative. */
