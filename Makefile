@@ -221,7 +221,7 @@ LONG_SUITES := faults oracle mailbox trace_work trace_scarce crew pool
 readme_release := HEARTH_BUILD_DIR=build
 readme_debug := HEARTH_BUILD_DIR=build/debug
 
-check: check-headers check-symbols check-abi check-embed check-examples check-checkers $(RUNNER) ## run all tests
+check: $(if $(filter release,$(BUILD)),bench-programs) check-headers check-symbols check-abi check-embed check-examples check-checkers $(RUNNER) ## run all tests
 	@env $(env_$(BUILD)) $(readme_$(BUILD)) $(RUNNER) $(SUITES) 2>&1 | tee $(OUT)/tests/check.log
 
 check-runner: $(RUNNER) ## run only the test suites (SUITES="a b" for some)
