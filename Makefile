@@ -335,11 +335,11 @@ include tests/numa/numa.mk
 include packaging/packaging.mk
 include tests/fuzz/fuzz.mk
 include tests/soak/soak.mk
+include python/python.mk
+include python/check.mk
 
 # ------------------------------------------------------------------------------------ benchmarks
 include bench/bench.mk
-include python/python.mk
-include python/check.mk
 
 # --------------------------------------------------------------------------------------- sources
 format: ## clang-format all sources

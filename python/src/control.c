@@ -129,7 +129,8 @@ static PyObject *hp_force(PyObject *module, PyObject *value)
     Py_RETURN_NONE;
 }
 
-/* Tests: the n-th allocation of hearth's from now on fails, and all later ones if `sticky`; 0: none does. */
+/* Tests: what is kept for later collections is freed; then the n-th allocation of hearth's fails, and all later ones if
+ * `sticky`; 0: none does. */
 static PyObject *hp_fail(PyObject *module, PyObject *args)
 {
     (void)module;
@@ -137,6 +138,7 @@ static PyObject *hp_fail(PyObject *module, PyObject *args)
     int sticky = 0;
     if (!PyArg_ParseTuple(args, "K|p:_fail", &n, &sticky))
         return NULL;
+    hp_scratch_trim();
     ht_fault_arm(HT_FAULT_ALLOC, n, sticky != 0);
     Py_RETURN_NONE;
 }
@@ -188,7 +190,8 @@ PyMethodDef hp_control_functions[] = {
      "For tests: every automatic collection is of this generation; -1 ends that."},
     {"_fail", hp_fail, METH_VARARGS,
      "_fail(n, sticky=False)\n\n"
-     "For tests: let the n-th allocation of hearth's own memory fail, and all\n"
+     "For tests: free what is kept for later collections, and let the n-th allocation of hearth's "
+     "own memory fail, and all\n"
      "later ones if sticky. 0 ends that."},
     {NULL, NULL, 0, NULL},
 };

@@ -67,6 +67,8 @@ bool hp_vec_reserve(struct hp_vec *vec, size_t room);
 /* NULL: no memory. */
 struct hp_scratch *hp_scratch_take(void);
 void hp_scratch_give(struct hp_scratch *scratch);
+/* Free what is kept for the next collection. */
+void hp_scratch_trim(void);
 
 /* --- one interpreter ---------------------------------------------------------------------------------- */
 

@@ -140,7 +140,7 @@ static void hp_resurrect(struct hp_end *end, struct hp_scratch *scratch, PyGC_He
 
 /* --- clearing ----------------------------------------------------------------------------------------- */
 
-static void hp_clear_one(hp_gc *gc, PyObject *o)
+static void hp_clear_one(PyThreadState *thread, hp_gc *gc, PyObject *o)
 {
     if (gc->debug & 32) { /* DEBUG_SAVEALL */
         if (PyList_Append(gc->garbage, o) < 0)
@@ -152,7 +152,7 @@ static void hp_clear_one(hp_gc *gc, PyObject *o)
         return;
     Py_INCREF(o);
     (void)clear(o);
-    if (PyErr_Occurred() != NULL)
+    if (HP_UNLIKELY(_PyErr_Occurred(thread) != NULL))
         _PyErr_WriteUnraisableMsg("in tp_clear of", (PyObject *)Py_TYPE(o));
     Py_DECREF(o);
 }
@@ -160,11 +160,12 @@ static void hp_clear_one(hp_gc *gc, PyObject *o)
 /* `order`: where the dead lay, to fetch what is cleared next. Clearing one frees others, far ahead on the list too. */
 static void hp_clear(hp_gc *gc, PyGC_Head *dead, PyGC_Head *old, const struct hp_vec *order)
 {
+    PyThreadState *thread = _PyThreadState_GET();
     struct hp_follow follow = {.at = order->at, .n = order->n};
     while (!hp_list_empty(dead)) {
         PyGC_Head *g = HP_NEXT(dead);
         hp_follow_step(&follow, g);
-        hp_clear_one(gc, HP_OBJECT(g));
+        hp_clear_one(thread, gc, HP_OBJECT(g));
         if (HP_NEXT(dead) == g) { /* still there; it may die later */
             g->_gc_prev &= ~HP_COLLECTING;
             hp_list_move(g, old);

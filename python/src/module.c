@@ -47,19 +47,18 @@ static int hp_add_constants(PyObject *module, struct hp_state *state)
     return PyModule_AddObjectRef(module, "callbacks", state->gc->callbacks);
 }
 
-/* The functions of gc, which say in their errors and names that they are gc's. */
-static int hp_add_gc_functions(PyObject *module, PyMethodDef *def)
+/* As functions of a module gc, so that they are named so in messages and when pickled. */
+static int hp_add_gc_functions(PyObject *module, PyMethodDef *defs)
 {
     PyObject *name = PyUnicode_InternFromString("gc");
-    for (; name != NULL && def->ml_name != NULL; def++) {
+    int result = name != NULL ? 0 : -1;
+    for (PyMethodDef *def = defs; result == 0 && def->ml_name != NULL; def++) {
         PyObject *function = PyCFunction_NewEx(def, module, name);
-        int result = function != NULL ? PyModule_AddObjectRef(module, def->ml_name, function) : -1;
+        result = function != NULL ? PyModule_AddObjectRef(module, def->ml_name, function) : -1;
         Py_XDECREF(function);
-        if (result < 0)
-            Py_CLEAR(name);
     }
     Py_XDECREF(name);
-    return name != NULL ? 0 : -1;
+    return result;
 }
 
 static int hp_exec(PyObject *module)

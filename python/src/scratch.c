@@ -42,16 +42,29 @@ struct hp_scratch *hp_scratch_take(void)
     return scratch != NULL ? scratch : ht_os_alloc(sizeof *scratch);
 }
 
-void hp_scratch_give(struct hp_scratch *scratch)
+static void hp_scratch_free(struct hp_scratch *scratch)
 {
-    if (hp_spare == NULL) {
-        hp_spare = scratch;
-        return;
-    }
     ht_os_free(scratch->all.at);
     ht_os_free(scratch->rest.at);
     ht_os_free(scratch->stack.at);
     ht_os_free(scratch);
+}
+
+void hp_scratch_give(struct hp_scratch *scratch)
+{
+    if (hp_spare == NULL)
+        hp_spare = scratch;
+    else
+        hp_scratch_free(scratch);
+}
+
+void hp_scratch_trim(void)
+{
+    if (hp_spare != NULL)
+        hp_scratch_free(hp_spare);
+    hp_spare = NULL;
+    ht_os_free(hp_shadow.at);
+    hp_shadow = (struct hp_vec){0};
 }
 
 struct hp_shadow hp_shadow_get(void)
