@@ -29,11 +29,18 @@ static bool hg_remember(struct hg_mutator *m, uintptr_t object, uint64_t flag)
 
 void hearth_remember_slow(hearth_mutator *mutator, void *object, void **slot)
 {
+    const uint64_t listed = HEARTH_OBJECT_CARDS | HEARTH_OBJECT_DIRTY;
     uintptr_t o = (uintptr_t)object;
     uint64_t header = __atomic_load_n(hearth_header_of(object), __ATOMIC_RELAXED);
     struct hg_mutator *m = hg_mutator_of(mutator);
-    if (hg_has_frozen(mutator->heap))
+    if (__builtin_expect(hg_has_frozen(mutator->heap), 0)) {
         hg_thaw(m, o);
+    } else if ((header & listed) == listed) { /* an array that is written again and again */
+        hg_card_set(o, (uintptr_t)slot);
+        return;
+    } else if (__atomic_load_n(&mutator->heap->pacing.lost, __ATOMIC_RELAXED) != 0) {
+        return; /* the next collection is full in any case */
+    }
     if (header & HEARTH_OBJECT_CARDS) {
         if (hg_remember(m, o, HEARTH_OBJECT_DIRTY))
             hg_card_set(o, (uintptr_t)slot);

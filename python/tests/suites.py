@@ -103,7 +103,10 @@ def compare(module, runs, report):
         if mode == "builtin":
             continue
         for name in differing(expected, found):
-            again, detail = steady(module, mode, name)
+            if failures < 3:
+                again, detail = steady(module, mode, name)
+            else:  # too much is wrong to be chance
+                again, detail = True, found.details.get(name, "")
             outcomes = [[o for (n, o) in run.outcomes if n == name] or ["did not run"] for run in (expected, found)]
             report(f"  {name}, {mode}: {outcomes[0]} built-in, {outcomes[1]} here"
                    + (f"\n{detail}" if again else "; the same in three more runs"))  # fmt: skip
