@@ -114,7 +114,7 @@ void command_execute(struct worker *w, int count)
 {
     struct bytes *argument = w->argument;
     const struct command *c = find(argument[0]);
-    w->commands++;
+    __atomic_store_n(&w->commands, w->commands + 1, __ATOMIC_RELAXED); /* INFO of others reads it */
     if (c == NULL) {
         unknown(w, count, argument);
         return;

@@ -112,7 +112,7 @@ static void refuse(struct server *server, int fd)
     ssize_t written = write(fd, answer, sizeof answer - 1);
     (void)written; /* a courtesy */
     close(fd);
-    server->rejected++;
+    __atomic_fetch_add(&server->rejected, 1, __ATOMIC_RELAXED);
 }
 
 /* Without a free descriptor the connection would be announced for ever: the spare one takes it and is closed. */
