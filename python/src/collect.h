@@ -100,7 +100,8 @@ void hp_shadow_swap(struct hp_vec *vec, size_t n);
 enum {
     HP_SHADOW_AHEAD = 16,  /* entries between prefetch and visit; as many lie behind the last */
     HP_SHADOW_SEARCH = 12, /* entries that are searched for the place                         */
-    HP_SHADOW_LOST = 64    /* failures in a row after which the shadow is of no use           */
+    HP_SHADOW_LOST = 64,   /* failures in a row after which the shadow is of no use           */
+    HP_SHADOW_MIN = 16384  /* with fewer objects all is in the cache                          */
 };
 
 /* Follow a walk over objects in an array of about the same order. */
@@ -109,6 +110,10 @@ struct hp_follow {
     size_t n, place;
     unsigned lost;
 };
+HP_HOT struct hp_follow hp_follow(PyGC_Head **at, size_t n)
+{
+    return (struct hp_follow){.at = at, .n = n < HP_SHADOW_MIN ? 0 : n};
+}
 HP_HOT void hp_follow_step(struct hp_follow *f, const PyGC_Head *g)
 {
     if (HP_UNLIKELY(f->place >= f->n))

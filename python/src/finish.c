@@ -161,7 +161,7 @@ static void hp_clear_one(PyThreadState *thread, hp_gc *gc, PyObject *o)
 static void hp_clear(hp_gc *gc, PyGC_Head *dead, PyGC_Head *old, const struct hp_vec *order)
 {
     PyThreadState *thread = _PyThreadState_GET();
-    struct hp_follow follow = {.at = order->at, .n = order->n};
+    struct hp_follow follow = hp_follow(order->at, order->n);
     while (!hp_list_empty(dead)) {
         PyGC_Head *g = HP_NEXT(dead);
         hp_follow_step(&follow, g);

@@ -15,7 +15,7 @@
 static bool hp_snapshot(struct hp_vec *vec, PyGC_Head *list)
 {
     struct hp_shadow shadow = hp_shadow_get();
-    struct hp_follow follow = {.at = shadow.at, .n = shadow.n};
+    struct hp_follow follow = hp_follow(shadow.at, shadow.n);
     size_t n = 0;
     for (PyGC_Head *g = HP_NEXT(list); g != list; g = HP_NEXT(g)) {
         hp_follow_step(&follow, g);

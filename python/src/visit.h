@@ -87,8 +87,6 @@ void hp_see_leaf(struct hp_worker *worker, PyObject *o);
 
 HP_HOT void hp_see(struct hp_worker *w, PyObject *o, const enum hp_visit how, const bool parallel)
 {
-    if (hp_is_static(o))
-        return;
     if (how == HP_ROUTE && (uintptr_t)o - w->base >= w->bytes && hp_worker_route(w, o))
         return;
     if (!hp_is_gc(o))
@@ -177,11 +175,13 @@ HP_HOT void hp_visit_list(PyObject *o, struct hp_worker *w, const enum hp_visit 
 {
     Py_ssize_t n = Py_SIZE(o);
     PyObject **item = ((PyListObject *)o)->ob_item;
-    for (Py_ssize_t i = 0; i < n; i++) {
-        if (i + HP_AHEAD < n)
-            __builtin_prefetch(item[i + HP_AHEAD]);
+    Py_ssize_t i = 0;
+    for (; i + HP_AHEAD < n; i++) {
+        __builtin_prefetch(item[i + HP_AHEAD]);
         HP_SEE(item[i]);
     }
+    for (; i < n; i++)
+        HP_SEE(item[i]);
 }
 
 HP_HOT void hp_visit_tuple(PyObject *o, struct hp_worker *w, const enum hp_visit how,
