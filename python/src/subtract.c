@@ -1,9 +1,9 @@
 /* python/src/subtract.c - trial deletion: which of the candidates are garbage.
  *
- * Every candidate's _gc_prev holds its reference count and the COLLECTING bit. References among candidates are
- * subtracted; who has any left is referred to from outside, and with it all it reaches is alive: the bit is
- * cleared. The list gets them at its end, in the candidates' order. Those with none left are counted: when as
- * many have been reached, all are alive.
+ * Every candidate's _gc_prev holds its reference count and the COLLECTING bit. References among
+ * candidates are subtracted; who has any left is referred to from outside, and with it all it reaches
+ * is alive: the bit is cleared. The list gets them at its end, in the candidates' order. Those with
+ * none left are counted: when as many have been reached, all are alive.
  * Below HP_NEAR candidates all is in the cache, and prefetching would cost more than it saves.
  * Locks: the GIL; helpers subtract too (parallel.c). */
 #include "parallel.h"
@@ -42,10 +42,10 @@ void hp_subtract(struct hp_scratch *scratch)
     scratch->zeros = w.zeros;
 }
 
-/* --- what there may be to do for the dead ------------------------------------------------------------- */
+/* --- what there may be to do for the dead ------------------------------------------------------ */
 
-/* By type. Garbage has few types: a small cache saves asking each object whether it is a weak reference, which
- * means a walk along the bases of its type. */
+/* By type. Garbage has few types: a small cache saves asking each object whether it is a weak
+ * reference, which means a walk along the bases of its type. */
 enum { HP_LEGACY = 1, HP_FINALIZE = 2, HP_REFERENCE = 4, HP_TYPES = 16 };
 
 struct hp_type_cache {
@@ -75,7 +75,7 @@ HP_HOT unsigned hp_needs(struct hp_type_cache *cache, PyObject *o)
     return entry->what;
 }
 
-/* --- the division ------------------------------------------------------------------------------------- */
+/* --- the division ------------------------------------------------------------------------------ */
 
 /* Where the living go. */
 struct hp_living {
@@ -128,8 +128,8 @@ static void hp_take_back(struct hp_scratch *scratch, struct hp_dead *dead, struc
     dead->n = n;
 }
 
-/* One pass: who has no reference left is taken for dead until somebody alive that comes later reaches it. When all
- * that had none have been reached, nobody has to be visited any more. */
+/* One pass: who has no reference left is taken for dead until somebody alive that comes later reaches
+ * it. When all that had none have been reached, nobody has to be visited any more. */
 HP_HOT void hp_divide_rest(struct hp_worker *w, struct hp_scratch *scratch, PyGC_Head *list,
                            struct hp_dead *dead, const enum hp_how how, const bool far)
 {
