@@ -237,6 +237,14 @@ static void hp_visit_strange(struct hp_worker *holder, struct hp_worker *w)
     w->strange.n = 0;
 }
 
+/* Go on from there alone, unless it leads to much. (A chain of objects that helpers may not visit
+ * would else open a step for each.) */
+static void hp_mark_alone(struct hp_worker *w)
+{
+    while (w->top != 0 && w->top <= HP_PLENTY)
+        hp_visit(HP_OBJECT(w->stack[--w->top]), w, HP_MARK, false);
+}
+
 static void hp_mark_count(struct hp_worker *w, uint64_t *objects)
 {
     *objects += w->marked;
@@ -263,6 +271,7 @@ bool hp_parallel_mark(struct hp_worker *w)
             hp_mark_count(hp_workers[i], &hp_parallel_stats.helped);
             hp_visit_strange(w, hp_workers[i]);
         }
+        hp_mark_alone(w);
     } while (w->top != 0);
     ht_os_free(w->strange.at);
     w->strange = (struct hp_vec){0};
