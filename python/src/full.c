@@ -32,30 +32,34 @@ static bool hp_snapshot(struct hp_vec *vec, PyGC_Head *list)
 HP_HOT void hp_scan_range(struct hp_vec *all, struct hp_scan *scan, struct hp_worker *w,
                           const bool parallel)
 {
+    PyGC_Head **const at = all->at, **live = at + scan->from, **rest = scan->rest;
     PyGC_Head *tail = &scan->list;
-    size_t live = scan->from;
-    for (size_t i = scan->from; i < scan->to; i++) {
-        if (i + HP_SCAN_AHEAD < scan->to)
-            __builtin_prefetch(all->at[i + HP_SCAN_AHEAD]);
-        PyGC_Head *g = all->at[i];
+    const size_t to = scan->to;
+    for (size_t i = scan->from; i < to; i++) {
+        if (i + HP_SCAN_AHEAD < to)
+            __builtin_prefetch(at[i + HP_SCAN_AHEAD]);
+        PyGC_Head *g = at[i];
         if (__atomic_load_n(&g->_gc_prev, __ATOMIC_RELAXED) & HP_COLLECTING) {
             bool visited = hp_visit(HP_OBJECT(g), w, HP_SUBTRACT, parallel);
             w->left |= !visited;
-            scan->rest[scan->candidates++] = (PyGC_Head *)((uintptr_t)g | !visited);
+            *rest++ = (PyGC_Head *)((uintptr_t)g | !visited);
             continue;
         }
         enum hp_untrack untrack = hp_untrackable(HP_OBJECT(g), true);
-        scan->later |= untrack == HP_LATER;
-        if (HP_UNLIKELY(untrack == HP_UNTRACK)) {
-            g->_gc_next = 0;
-            g->_gc_prev &= HP_FINALIZED;
-            continue;
+        if (HP_UNLIKELY(untrack != HP_KEEP)) {
+            scan->later |= untrack == HP_LATER;
+            if (untrack == HP_UNTRACK) {
+                g->_gc_next = 0;
+                g->_gc_prev &= HP_FINALIZED;
+                continue;
+            }
         }
         hp_list_build(g, &tail);
-        all->at[live++] = g;
+        *live++ = g;
     }
     scan->list._gc_prev = (uintptr_t)tail;
-    scan->live = live - scan->from;
+    scan->live = (size_t)(live - at) - scan->from;
+    scan->candidates = (size_t)(rest - scan->rest);
 }
 
 void hp_scan(struct hp_vec *all, struct hp_scan *scan, struct hp_worker *w, bool parallel)

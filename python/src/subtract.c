@@ -13,19 +13,16 @@ enum {
     HP_FAR_AHEAD = 8 /* candidates between prefetch and visit */
 };
 
-HP_HOT void hp_fetch(const struct hp_vec *rest, size_t i, const bool far)
-{
-    if (far && i + HP_FAR_AHEAD < rest->n) {
-        __builtin_prefetch(rest->at[i + HP_FAR_AHEAD]);
-        __builtin_prefetch((char *)rest->at[i + HP_FAR_AHEAD] + 32);
-    }
-}
-
 HP_HOT void hp_subtract_all(struct hp_worker *w, const struct hp_vec *rest, const bool far)
 {
-    for (size_t i = 0; i < rest->n; i++) {
-        hp_fetch(rest, i, far);
-        hp_visit(HP_OBJECT(rest->at[i]), w, HP_SUBTRACT, false);
+    PyGC_Head **const at = rest->at;
+    const size_t count = rest->n;
+    for (size_t i = 0; i < count; i++) {
+        if (far && i + HP_FAR_AHEAD < count) {
+            __builtin_prefetch(at[i + HP_FAR_AHEAD]);
+            __builtin_prefetch((char *)at[i + HP_FAR_AHEAD] + 32);
+        }
+        hp_visit(HP_OBJECT(at[i]), w, HP_SUBTRACT, false);
     }
 }
 
@@ -133,23 +130,24 @@ static void hp_take_back(struct hp_scratch *scratch, struct hp_dead *dead, struc
 HP_HOT void hp_divide_rest(struct hp_worker *w, struct hp_scratch *scratch, PyGC_Head *list,
                            struct hp_dead *dead, const enum hp_how how, const bool far)
 {
-    struct hp_vec *rest = &scratch->rest;
+    PyGC_Head **const at = scratch->rest.at;
+    const size_t count = scratch->rest.n;
     struct hp_living living = {HP_PREV(list), scratch->all.at, scratch->live, how};
     struct hp_type_cache cache[HP_TYPES] = {{0}};
     PyGC_Head *tail = &dead->list;
     size_t n = 0, reached = 0, met = 0;
     unsigned needs = 0;
-    for (size_t i = 0; i < rest->n; i++) {
-        PyGC_Head *g = rest->at[i];
-        if (far && i + HP_FAR_AHEAD < rest->n)
-            __builtin_prefetch(rest->at[i + HP_FAR_AHEAD], 1);
+    for (size_t i = 0; i < count; i++) {
+        PyGC_Head *g = at[i];
+        if (far && i + HP_FAR_AHEAD < count)
+            __builtin_prefetch(at[i + HP_FAR_AHEAD], 1);
         uintptr_t prev = g->_gc_prev;
         if (HP_LIKELY((prev & HP_COLLECTING) && prev < HP_ONE_REF)) {
             needs |= hp_needs(cache, HP_OBJECT(g));
             g->_gc_prev = (uintptr_t)tail | (prev & ~HP_COUNTED);
             tail->_gc_next = (uintptr_t)g;
             tail = g;
-            rest->at[n++] = g;
+            at[n++] = g;
             continue;
         }
         if (prev & HP_COLLECTING) {
@@ -167,7 +165,7 @@ HP_HOT void hp_divide_rest(struct hp_worker *w, struct hp_scratch *scratch, PyGC
     if (HP_UNLIKELY(reached != met))
         hp_take_back(scratch, dead, &living);
     hp_list_close(list, living.tail);
-    rest->n = dead->n;
+    scratch->rest.n = dead->n;
     scratch->live = living.n;
 }
 
