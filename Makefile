@@ -104,7 +104,7 @@ help: ## list the targets
 
 # ---------------------------------------------------------------------------------- dependencies
 # what proves it is there = Debian package. `pkg` asks pkg-config, `cmd` the PATH, `header` gcc,
-# `file` clang's directories.
+# `file` clang's directories, `path` the file itself.
 NEEDED := header:stdlib.h=libc6-dev cmd:pkg-config=pkg-config pkg:numa=libnuma-dev \
           pkg:hwloc=libhwloc-dev header:mimalloc.h=libmimalloc-dev pkg:check=check \
           pkg:bdw-gc=libgc-dev cmd:numactl=numactl cmd:hwloc-info=hwloc cmd:g++=g++ \
@@ -120,6 +120,7 @@ for item in $(1); do \
     cmd) command -v "$$name" >/dev/null ;; \
     header) echo "#include <$$name>" | $(CC) -E -x c -o /dev/null - 2>/dev/null ;; \
     file) test -e "$$($(FUZZ_CC) -print-file-name=$$name 2>/dev/null)" ;; \
+    path) test -e "$$name" ;; \
     esac || missing="$$missing $$package"; \
 done; \
 test -n "$$missing" || exit 0; \
@@ -335,6 +336,7 @@ include packaging/packaging.mk
 include tests/fuzz/fuzz.mk
 include tests/soak/soak.mk
 include python/python.mk
+include python/check.mk
 
 # ------------------------------------------------------------------------------------ benchmarks
 include bench/bench.mk

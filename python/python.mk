@@ -2,7 +2,8 @@
 # Makefile.
 #
 # The extension links hearth's own objects (it calls inner functions of topology/, alloc/ and gc/), and
-# exports nothing but its initialiser. PYTHON=python3.11-dbg builds build/python-debug for that interpreter.
+# exports nothing but its initialiser. PYTHON=python3.11-dbg builds build/python-debug for that interpreter (whose headers
+# are links to the other's, beside a pyconfig.h of its own: gcc must not follow them).
 PYTHON ?= $(if $(wildcard /usr/bin/python3.11),/usr/bin/python3.11,python3.11)
 NEEDED_PYTHON := header:python3.11/Python.h=python3.11-dev cmd:python3.11=python3.11
 
@@ -16,7 +17,7 @@ PY_INCLUDE = $(eval PY_INCLUDE := $$(shell $(PYTHON) -c "import sysconfig; print
 PY_SUFFIX := .cpython-311$(if $(findstring dbg,$(PYTHON)),d)-x86_64-linux-gnu.so
 PY_EXTENSION := $(PY_OUT)/hearth/_core$(PY_SUFFIX)
 PY_FLAGS = $(C_FLAGS) $(PIC_FLAGS) $(if $(filter release,$(BUILD)),-O3) -fwrapv -isystem $(PY_INCLUDE) \
-           -isystem $(PY_INCLUDE)/internal
+           -isystem $(PY_INCLUDE)/internal $(if $(findstring dbg,$(PYTHON)),-fno-canonical-system-headers)
 
 .PHONY: python deps-python
 

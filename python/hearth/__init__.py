@@ -16,6 +16,10 @@ install() does with arenas().
 import os
 import sys
 
+if sys.implementation.name != "cpython" or sys.version_info[:2] != (3, 11):
+    raise ImportError("hearth replaces the collector of CPython 3.11 only; this is %s %s"
+                      % (sys.implementation.name, sys.version.split()[0]))
+
 from hearth import _core
 from hearth import gc
 from hearth._core import (
