@@ -114,7 +114,7 @@ def run_programs(table, quick, rounds):
     for name, (_, _, sizes) in programs.PROGRAMS.items():
         if quick and "quick" not in sizes:
             continue
-        row = programs.measure(name, rounds or (3 if quick else 5), table.line)
+        row = programs.measure(name, rounds or 3, table.line)
         if row is None:
             continue
         table.row(name, row, PROGRAM_BAR)

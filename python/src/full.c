@@ -1,13 +1,14 @@
-/* python/src/full.c - dividing the oldest generation: mark from the roots, then try what was not reached.
+/* python/src/full.c - dividing the oldest generation: mark from the roots, then try what was not
+ * reached.
  *
- * Steps: (1) a snapshot of the list makes every object a candidate. (2) Marking clears the COLLECTING bit. (3) A scan
- * of the snapshot links what is marked again and subtracts the references of what is not; in a heap that lives those
- * are few. (4) The candidates are divided (subtract.c).
- * Where most objects are expected to be dead, marking would only cost: the references of all are subtracted.
- * Walking a linked list waits for memory at every step. The shadow, the order of the last full collection, tells
- * what probably comes next, so that it can be fetched ahead; where the list has changed, the walk looks a
- * little ahead in the shadow to find its place again. Its addresses may be of freed objects and are only
- * prefetched.
+ * Steps: (1) a snapshot of the list makes every object a candidate. (2) Marking clears the COLLECTING
+ * bit. (3) A scan of the snapshot links what is marked again and subtracts the references of what is
+ * not; in a heap that lives those are few. (4) The candidates are divided (subtract.c).
+ * Where most objects are expected to be dead, marking would only cost: the references of all are
+ * subtracted. Walking a linked list waits for memory at every step. The shadow, the order of the last
+ * full collection, tells what probably comes next, so that it can be fetched ahead; where the list has
+ * changed, the walk looks a little ahead in the shadow to find its place again. Its addresses may be
+ * of freed objects and are only prefetched.
  * Locks: the GIL. */
 #include "parallel.h"
 
@@ -15,7 +16,7 @@
 static bool hp_snapshot(struct hp_vec *vec, PyGC_Head *list)
 {
     struct hp_shadow shadow = hp_shadow_get();
-    struct hp_follow follow = {.at = shadow.at, .n = shadow.n};
+    struct hp_follow follow = hp_follow(shadow.at, shadow.n);
     size_t n = 0;
     for (PyGC_Head *g = HP_NEXT(list); g != list; g = HP_NEXT(g)) {
         hp_follow_step(&follow, g);
@@ -31,30 +32,34 @@ static bool hp_snapshot(struct hp_vec *vec, PyGC_Head *list)
 HP_HOT void hp_scan_range(struct hp_vec *all, struct hp_scan *scan, struct hp_worker *w,
                           const bool parallel)
 {
+    PyGC_Head **const at = all->at, **live = at + scan->from, **rest = scan->rest;
     PyGC_Head *tail = &scan->list;
-    size_t live = scan->from;
-    for (size_t i = scan->from; i < scan->to; i++) {
-        if (i + HP_SCAN_AHEAD < scan->to)
-            __builtin_prefetch(all->at[i + HP_SCAN_AHEAD]);
-        PyGC_Head *g = all->at[i];
+    const size_t to = scan->to;
+    for (size_t i = scan->from; i < to; i++) {
+        if (i + HP_SCAN_AHEAD < to)
+            __builtin_prefetch(at[i + HP_SCAN_AHEAD]);
+        PyGC_Head *g = at[i];
         if (__atomic_load_n(&g->_gc_prev, __ATOMIC_RELAXED) & HP_COLLECTING) {
             bool visited = hp_visit(HP_OBJECT(g), w, HP_SUBTRACT, parallel);
             w->left |= !visited;
-            scan->rest[scan->candidates++] = (PyGC_Head *)((uintptr_t)g | !visited);
+            *rest++ = (PyGC_Head *)((uintptr_t)g | !visited);
             continue;
         }
         enum hp_untrack untrack = hp_untrackable(HP_OBJECT(g), true);
-        scan->later |= untrack == HP_LATER;
-        if (HP_UNLIKELY(untrack == HP_UNTRACK)) {
-            g->_gc_next = 0;
-            g->_gc_prev &= HP_FINALIZED;
-            continue;
+        if (HP_UNLIKELY(untrack != HP_KEEP)) {
+            scan->later |= untrack == HP_LATER;
+            if (untrack == HP_UNTRACK) {
+                g->_gc_next = 0;
+                g->_gc_prev &= HP_FINALIZED;
+                continue;
+            }
         }
         hp_list_build(g, &tail);
-        all->at[live++] = g;
+        *live++ = g;
     }
     scan->list._gc_prev = (uintptr_t)tail;
-    scan->live = live - scan->from;
+    scan->live = (size_t)(live - at) - scan->from;
+    scan->candidates = (size_t)(rest - scan->rest);
 }
 
 void hp_scan(struct hp_vec *all, struct hp_scan *scan, struct hp_worker *w, bool parallel)

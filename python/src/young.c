@@ -1,7 +1,7 @@
 /* python/src/young.c - dividing a young list: every object of it is a candidate.
  *
- * The snapshot puts reference counts where the lists' previous pointers were; the list is built anew from what is
- * found alive. Also used after finalizers have run, for what they may have resurrected.
+ * The snapshot puts reference counts where the lists' previous pointers were; the list is built anew
+ * from what is found alive. Also used after finalizers have run, for what they may have resurrected.
  * Locks: the GIL. */
 #include "parallel.h"
 
@@ -9,15 +9,16 @@ bool hp_divide_young(struct hp_scratch *scratch, PyGC_Head *list, struct hp_dead
                      bool untrack)
 {
     struct hp_vec *rest = &scratch->rest;
-    rest->n = 0;
+    size_t n = 0;
     for (PyGC_Head *g = HP_NEXT(list); g != list; g = HP_NEXT(g)) {
-        if (HP_UNLIKELY(rest->n == rest->room) && !hp_vec_reserve(rest, rest->room + 1)) {
+        if (HP_UNLIKELY(n == rest->room) && !hp_vec_reserve(rest, n + 1)) {
             hp_list_repair(list);
             return false;
         }
-        rest->at[rest->n++] = g;
+        rest->at[n++] = g;
         g->_gc_prev = hp_candidate(g);
     }
+    rest->n = n;
     if (!hp_vec_reserve(&scratch->stack, rest->n)) {
         hp_list_repair(list);
         return false;

@@ -5,6 +5,8 @@ from checked import Knot, attempt, settled
 import gc
 import sys
 
+import _testcapi
+
 gc.disable()
 settled()
 log = []
@@ -94,6 +96,26 @@ Knot()
 print("found", gc.collect())
 show("one that changes the dict")
 gc.callbacks.clear()
+
+
+
+@_testcapi.with_tp_del
+class Legacy:
+    def __tp_del__(self):
+        pass
+
+
+gc.callbacks[:] = [first]
+legacy = Legacy()
+legacy.me, legacy.knot = legacy, Knot()
+del legacy
+Knot()
+print("found", gc.collect(), len(gc.garbage))
+show("something uncollectable")
+gc.callbacks.clear()
+vars(gc.garbage[0]).clear()
+gc.garbage.clear()
+print("then", gc.collect())
 
 # Another list in place of the module's: the collector keeps using its own.
 kept = gc.callbacks
