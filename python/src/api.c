@@ -1,7 +1,7 @@
 /* python/src/api.c - the functions of Python's gc module that steer the collector.
  *
- * Names, arguments, errors and results are those of CPython 3.11; the state they read and write is the interpreter's
- * own, so the built-in module's functions and these agree at any time.
+ * Names, arguments, errors and results are those of CPython 3.11; the state they read and write is the
+ * interpreter's own, so the built-in module's functions and these agree at any time.
  * Locks: the GIL. */
 #include "api.h"
 #include "takeover.h"

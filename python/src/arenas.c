@@ -1,14 +1,14 @@
 /* python/src/arenas.c - memory for pymalloc's arenas from hearth's windows.
  *
- * CPython asks for arenas of 1 MiB, from which pymalloc cuts all objects of up to 512 bytes. Four of them make one of
- * hearth's chunks. An arena lies on the node that the thread ran on which needed it, where the objects that
- * thread makes next will lie. A chunk that has no arena left goes back to its window, the memory of a single
- * free arena to the system, as CPython does it.
- * Other sizes (stacks of frames) and what the windows have no room for go to the allocator that was there before, and
- * so does every address that is not in the windows.
+ * CPython asks for arenas of 1 MiB, from which pymalloc cuts all objects of up to 512 bytes. Four of
+ * them make one of hearth's chunks. An arena lies on the node that the thread ran on which needed it,
+ * where the objects that thread makes next will lie. A chunk that has no arena left goes back to its
+ * window, the memory of a single free arena to the system, as CPython does it.
+ * Other sizes (stacks of frames) and what the windows have no room for go to the allocator that was
+ * there before, and so does every address that is not in the windows.
  * Invariant: a chunk is on its node's list when it has both arenas in use and free ones.
- * Lock order: hp_arena_lock < window sets; it is not held while a chunk is taken, which may wait for the keeper. Who asks
- * holds the GIL, but a thread's last frames may be freed without it.
+ * Lock order: hp_arena_lock < window sets; it is not held while a chunk is taken, which may wait for
+ * the keeper. Who asks holds the GIL, but a thread's last frames may be freed without it.
  * Node: a chunk's record lies in one table for all, written by any node's threads. */
 #define _GNU_SOURCE 1
 #include "arenas.h"
@@ -48,7 +48,7 @@ static PyObjectArenaAllocator hp_before;
 static bool hp_serving;    /* new arenas are ours                                               */
 static uint64_t hp_passed; /* arenas that were left to hp_before                                */
 
-/* --- chunks; lock held -------------------------------------------------------------------------------- */
+/* --- chunks; lock held ------------------------------------------------------------------------- */
 
 static uint32_t hp_slot(const void *address)
 {
@@ -100,7 +100,7 @@ static void *hp_arena_cut(uint32_t slot)
     return hp_chunk_memory(slot) + (size_t)i * HP_ARENA;
 }
 
-/* --- what pymalloc calls ------------------------------------------------------------------------------ */
+/* --- what pymalloc calls ----------------------------------------------------------------------- */
 
 static void *hp_arena_take(int node)
 {
@@ -169,7 +169,7 @@ static void hp_arena_free(void *context, void *address, size_t size)
         hp_before.free(hp_before.ctx, address, size);
 }
 
-/* --- on and off --------------------------------------------------------------------------------------- */
+/* --- on and off -------------------------------------------------------------------------------- */
 
 bool hp_arenas_useful(void)
 {
@@ -218,7 +218,7 @@ void hp_arenas_release(void)
     pthread_mutex_unlock(&hp_arena_lock);
 }
 
-/* --- what is there ------------------------------------------------------------------------------------ */
+/* --- what is there ----------------------------------------------------------------------------- */
 
 static PyObject *hp_arena_node_dict(int node)
 {

@@ -4,8 +4,8 @@
 
 #include "core.h"
 
-/* From now on new arenas lie in the window of the node that the asking thread runs on. `huge`: advise huge pages.
- * Idempotent; `huge` counts the first time. -1: an exception is set. */
+/* From now on new arenas lie in the window of the node that the asking thread runs on. `huge`: advise
+ * huge pages. Idempotent; `huge` counts the first time. -1: an exception is set. */
 int hp_arenas_on(bool huge);
 /* New arenas are the interpreter's own again. Those in use stay where they are until they are empty. */
 void hp_arenas_off(void);

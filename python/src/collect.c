@@ -1,9 +1,10 @@
 /* python/src/collect.c - one collection of one generation.
  *
- * The order of the steps, what they count and what they print is CPython's. The generation is divided before
- * anything else is changed but for joining the younger lists, so that without memory the built-in collector finds
- * everything as it was.
- * Free lists of the interpreter are emptied by the built-in pass that follows every collection (takeover.c).
+ * The order of the steps, what they count and what they print is CPython's. The generation is divided
+ * before anything else is changed but for joining the younger lists, so that without memory the
+ * built-in collector finds everything as it was.
+ * Free lists of the interpreter are emptied by the built-in pass that follows every collection
+ * (takeover.c).
  * Locks: the GIL. */
 #include "collect.h"
 
@@ -27,8 +28,9 @@ static void hp_print_end(Py_ssize_t unreachable, Py_ssize_t uncollectable, uint6
                       uncollectable, (double)ns / 1e9);
 }
 
-/* Is it to be expected that most objects of a full collection are dead? If most are new, and it was so with the new
- * ones of the last. What is on the youngest list and what came since the last full collection is known about. */
+/* Is it to be expected that most objects of a full collection are dead? If most are new, and it was so
+ * with the new ones of the last. What is on the youngest list and what came since the last full
+ * collection is known about. */
 static bool hp_expect_dead(const struct hp_state *state)
 {
     const hp_gc *gc = state->gc;

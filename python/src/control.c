@@ -1,4 +1,5 @@
-/* python/src/control.c - hearth's own functions: in and out, statistics, switches for tests. Locks: the GIL. */
+/* python/src/control.c - hearth's own functions: in and out, statistics, switches for tests. Locks:
+ * the GIL. */
 #include "api.h"
 #include "takeover.h"
 
@@ -31,7 +32,7 @@ static PyObject *hp_installed(PyObject *module, PyObject *nothing)
     return PyBool_FromLong(hp_state_of(module)->installed);
 }
 
-/* --- helpers ------------------------------------------------------------------------------------------ */
+/* --- helpers ----------------------------------------------------------------------------------- */
 
 static PyObject *hp_workers_function(PyObject *module, PyObject *args)
 {
@@ -88,7 +89,7 @@ static PyObject *hp_get_parallel(PyObject *module, PyObject *nothing)
     return PyUnicode_FromString(hp_trust_name[hp_parallel.trust]);
 }
 
-/* --- memory ------------------------------------------------------------------------------------------- */
+/* --- memory ------------------------------------------------------------------------------------ */
 
 static PyObject *hp_arenas(PyObject *module, PyObject *mode)
 {
@@ -115,7 +116,7 @@ static PyObject *hp_residency(PyObject *module, PyObject *nothing)
     return hp_arenas_residency();
 }
 
-/* --- tests -------------------------------------------------------------------------------------------- */
+/* --- tests ------------------------------------------------------------------------------------- */
 
 /* Tests: automatic collections are of this generation; -1: of the one that is due. */
 static PyObject *hp_force(PyObject *module, PyObject *value)
@@ -129,8 +130,8 @@ static PyObject *hp_force(PyObject *module, PyObject *value)
     Py_RETURN_NONE;
 }
 
-/* Tests: what is kept for later collections is freed; then the n-th allocation of hearth's fails, and all later ones if
- * `sticky`; 0: none does. */
+/* Tests: what is kept for later collections is freed; then the n-th allocation of hearth's fails, and
+ * all later ones if `sticky`; 0: none does. */
 static PyObject *hp_fail(PyObject *module, PyObject *args)
 {
     (void)module;

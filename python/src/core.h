@@ -1,10 +1,11 @@
-/* python/src/core.h - what the parts of the extension share: CPython's internals, one interpreter's state, the
- * memory of a collection, and operations on the collector's lists.
+/* python/src/core.h - what the parts of the extension share: CPython's internals, one interpreter's
+ * state, the memory of a collection, and operations on the collector's lists.
  *
- * CPython keeps its own object headers and lists (PyGC_Head); hearth's collector works on them. Invariant
- * between collections: bits 2 and up of _gc_prev are the previous element, the COLLECTING bit is clear.
- * Locks: everything here is used with the GIL held. Helpers (parallel.c) run while its holder waits for them
- * or works beside them, and change nothing but _gc_prev. */
+ * CPython keeps its own object headers and lists (PyGC_Head); hearth's collector works on them.
+ * Invariant between collections: bits 2 and up of _gc_prev are the previous element, the COLLECTING
+ * bit is clear.
+ * Locks: everything here is used with the GIL held. Helpers (parallel.c) run while its holder waits
+ * for them or works beside them, and change nothing but _gc_prev. */
 #ifndef HEARTH_PYTHON_CORE_H
 #define HEARTH_PYTHON_CORE_H
 
@@ -41,7 +42,7 @@
 
 typedef struct _gc_runtime_state hp_gc;
 
-/* --- memory of a collection --------------------------------------------------------------------------- */
+/* --- memory of a collection -------------------------------------------------------------------- */
 
 struct hp_vec {
     PyGC_Head **at;
@@ -70,7 +71,7 @@ void hp_scratch_give(struct hp_scratch *scratch);
 /* Free what is kept for the next collection. */
 void hp_scratch_trim(void);
 
-/* --- one interpreter ---------------------------------------------------------------------------------- */
+/* --- one interpreter --------------------------------------------------------------------------- */
 
 /* What is hidden from the built-in pass between its two callbacks (takeover.c). */
 struct hp_stash {
@@ -116,7 +117,7 @@ struct hp_state {
 
 struct hp_state *hp_state_of(PyObject *module);
 
-/* --- lists -------------------------------------------------------------------------------------------- */
+/* --- lists ------------------------------------------------------------------------------------- */
 
 #define HP_OBJECT(g) ((PyObject *)((PyGC_Head *)(g) + 1))
 #define HP_HEAD(o)   _Py_AS_GC(o)

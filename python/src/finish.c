@@ -1,11 +1,13 @@
 /* python/src/finish.c - what becomes of garbage: CPython's rules, in CPython's order.
  *
- * Objects with a legacy finalizer (tp_del), and what they reach, are kept and given to gc.garbage. Weak references to
- * garbage are cleared, and the callbacks of those that are not garbage themselves are called; then finalizers are
- * called, once per object (PEP 442); what they resurrect is found by a second division, which is needed only
- * if user code has run. The rest is cleared, which breaks its cycles.
- * Invariant: garbage lies on a list of its own with the COLLECTING bit set, previous pointers whole, so that user
- * code may untrack and delete any of it. Locks: the GIL, which finalizers may give up for a while. */
+ * Objects with a legacy finalizer (tp_del), and what they reach, are kept and given to gc.garbage.
+ * Weak references to garbage are cleared, and the callbacks of those that are not garbage themselves
+ * are called; then finalizers are called, once per object (PEP 442); what they resurrect is found by a
+ * second division, which is needed only if user code has run. The rest is cleared, which breaks its
+ * cycles.
+ * Invariant: garbage lies on a list of its own with the COLLECTING bit set, previous pointers whole,
+ * so that user code may untrack and delete any of it. Locks: the GIL, which finalizers may give up for
+ * a while. */
 #include "collect.h"
 
 #include <internal/pycore_pyerrors.h>
@@ -23,7 +25,7 @@ static void hp_debug(const char *what, PyObject *o)
     PySys_FormatStderr("gc: %s <%s %p>\n", what, Py_TYPE(o)->tp_name, o);
 }
 
-/* --- legacy finalizers -------------------------------------------------------------------------------- */
+/* --- legacy finalizers ------------------------------------------------------------------------- */
 
 static int hp_visit_reached(PyObject *o, void *to)
 {
@@ -48,7 +50,7 @@ static void hp_split_legacy(struct hp_end *end)
         Py_TYPE(HP_OBJECT(g))->tp_traverse(HP_OBJECT(g), hp_visit_reached, &end->finalizers);
 }
 
-/* --- weak references ---------------------------------------------------------------------------------- */
+/* --- weak references --------------------------------------------------------------------------- */
 
 /* Clear the weak references to one dead object; keep those with a callback that lives. */
 static void hp_clear_weak(struct hp_end *end, PyObject *o)
@@ -100,7 +102,7 @@ static Py_ssize_t hp_weak(struct hp_end *end, PyGC_Head *old)
     return hp_call_callbacks(end, old);
 }
 
-/* --- finalizers and resurrection ---------------------------------------------------------------------- */
+/* --- finalizers and resurrection --------------------------------------------------------------- */
 
 static void hp_finalize(struct hp_end *end)
 {
@@ -122,8 +124,8 @@ static void hp_finalize(struct hp_end *end)
     hp_list_merge(&seen, dead);
 }
 
-/* What user code resurrected goes to the old list. Without memory to find out, all of it does: its weak references are
- * gone and its finalizers have run, the next collection takes the rest. */
+/* What user code resurrected goes to the old list. Without memory to find out, all of it does: its
+ * weak references are gone and its finalizers have run, the next collection takes the rest. */
 static void hp_resurrect(struct hp_end *end, struct hp_scratch *scratch, PyGC_Head *old)
 {
     struct hp_dead still;
@@ -138,7 +140,7 @@ static void hp_resurrect(struct hp_end *end, struct hp_scratch *scratch, PyGC_He
     }
 }
 
-/* --- clearing ----------------------------------------------------------------------------------------- */
+/* --- clearing ---------------------------------------------------------------------------------- */
 
 static void hp_clear_one(PyThreadState *thread, hp_gc *gc, PyObject *o)
 {
@@ -157,11 +159,12 @@ static void hp_clear_one(PyThreadState *thread, hp_gc *gc, PyObject *o)
     Py_DECREF(o);
 }
 
-/* `order`: where the dead lay, to fetch what is cleared next. Clearing one frees others, far ahead on the list too. */
+/* `order`: where the dead lay, to fetch what is cleared next. Clearing one frees others, far ahead on
+ * the list too. */
 static void hp_clear(hp_gc *gc, PyGC_Head *dead, PyGC_Head *old, const struct hp_vec *order)
 {
     PyThreadState *thread = _PyThreadState_GET();
-    struct hp_follow follow = {.at = order->at, .n = order->n};
+    struct hp_follow follow = hp_follow(order->at, order->n);
     while (!hp_list_empty(dead)) {
         PyGC_Head *g = HP_NEXT(dead);
         hp_follow_step(&follow, g);

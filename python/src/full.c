@@ -1,13 +1,14 @@
-/* python/src/full.c - dividing the oldest generation: mark from the roots, then try what was not reached.
+/* python/src/full.c - dividing the oldest generation: mark from the roots, then try what was not
+ * reached.
  *
- * Steps: (1) a snapshot of the list makes every object a candidate. (2) Marking clears the COLLECTING bit. (3) A scan
- * of the snapshot links what is marked again and subtracts the references of what is not; in a heap that lives those
- * are few. (4) The candidates are divided (subtract.c).
- * Where most objects are expected to be dead, marking would only cost: the references of all are subtracted.
- * Walking a linked list waits for memory at every step. The shadow, the order of the last full collection, tells
- * what probably comes next, so that it can be fetched ahead; where the list has changed, the walk looks a
- * little ahead in the shadow to find its place again. Its addresses may be of freed objects and are only
- * prefetched.
+ * Steps: (1) a snapshot of the list makes every object a candidate. (2) Marking clears the COLLECTING
+ * bit. (3) A scan of the snapshot links what is marked again and subtracts the references of what is
+ * not; in a heap that lives those are few. (4) The candidates are divided (subtract.c).
+ * Where most objects are expected to be dead, marking would only cost: the references of all are
+ * subtracted. Walking a linked list waits for memory at every step. The shadow, the order of the last
+ * full collection, tells what probably comes next, so that it can be fetched ahead; where the list has
+ * changed, the walk looks a little ahead in the shadow to find its place again. Its addresses may be
+ * of freed objects and are only prefetched.
  * Locks: the GIL. */
 #include "parallel.h"
 
@@ -15,7 +16,7 @@
 static bool hp_snapshot(struct hp_vec *vec, PyGC_Head *list)
 {
     struct hp_shadow shadow = hp_shadow_get();
-    struct hp_follow follow = {.at = shadow.at, .n = shadow.n};
+    struct hp_follow follow = hp_follow(shadow.at, shadow.n);
     size_t n = 0;
     for (PyGC_Head *g = HP_NEXT(list); g != list; g = HP_NEXT(g)) {
         hp_follow_step(&follow, g);

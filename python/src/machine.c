@@ -1,8 +1,8 @@
-/* python/src/machine.c - see machine.h. And forks: the child has the windows and no threads; they start again when they
- * are needed.
+/* python/src/machine.c - see machine.h. And forks: the child has the windows and no threads; they
+ * start again when they are needed.
  *
- * A fork by the holder of the GIL finds no phase open. Another's finds whatever it finds, but what it leaves
- * in the child is only looked at with the GIL, which such a child cannot have.
+ * A fork by the holder of the GIL finds no phase open. Another's finds whatever it finds, but what it
+ * leaves in the child is only looked at with the GIL, which such a child cannot have.
  * Lock order: hp_forks < keepers' pause < arenas < crew < window sets (gc/fork.c has the same). */
 #define _GNU_SOURCE 1
 #include "machine.h"
@@ -17,7 +17,7 @@ static struct hp_machine hp_the_machine;
 static bool hp_machine_ready;
 static pthread_mutex_t hp_forks = PTHREAD_MUTEX_INITIALIZER; /* held by the thread that forks */
 
-/* --- forks -------------------------------------------------------------------------------------------- */
+/* --- forks ------------------------------------------------------------------------------------- */
 
 static void hp_fork_prepare(void)
 {
@@ -51,7 +51,7 @@ static void hp_fork_child(void)
     hp_fork_end();
 }
 
-/* --- making it ---------------------------------------------------------------------------------------- */
+/* --- making it --------------------------------------------------------------------------------- */
 
 /* One node is made of all under `numactl --interleave` and the like, as heaps do it (gc/heap.c). */
 static hearth_status hp_topology_make(struct hp_machine *machine)

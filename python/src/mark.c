@@ -1,9 +1,9 @@
 /* python/src/mark.c - marking by one thread.
  *
- * A short ring of prefetched objects stands between the stack and the visit (Cher et al., ASPLOS 2004). Unlike
- * hearth's own ring (gc/trace.c) it holds objects that are marked already: the mark lies in the child's header,
- * which has to be read to know that it is one of the list at all, so what is worth fetching is where an
- * object's references lie. Locks: the GIL. */
+ * A short ring of prefetched objects stands between the stack and the visit (Cher et al., ASPLOS
+ * 2004). Unlike hearth's own ring (gc/trace.c) it holds objects that are marked already: the mark lies
+ * in the child's header, which has to be read to know that it is one of the list at all, so what is
+ * worth fetching is where an object's references lie. Locks: the GIL. */
 #include "collect.h"
 
 enum { HP_RING = 8 };

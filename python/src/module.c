@@ -1,8 +1,9 @@
 /* python/src/module.c - the extension module hearth._core.
  *
- * One module object for each interpreter of the process, with its own state: sub-interpreters may use hearth or not, each
- * for itself. (They share one GIL in CPython 3.11, which guards what the process has once.)
- * While hearth is installed the hook refers to the module, so the state is there as long as it can be called.
+ * One module object for each interpreter of the process, with its own state: sub-interpreters may use
+ * hearth or not, each for itself. (They share one GIL in CPython 3.11, which guards what the process
+ * has once.) While hearth is installed the hook refers to the module, so the state is there as long as
+ * it can be called.
  * Locks: the GIL. */
 #include "api.h"
 #include "takeover.h"

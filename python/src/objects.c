@@ -1,8 +1,8 @@
 /* python/src/objects.c - the functions of Python's gc module that tell about objects.
  *
  * As in CPython 3.11: only tracked objects of the three generations are seen, frozen ones are not.
- * Locks: the GIL. Lists may change while results are appended: PyList_Append makes no collectable object, and
- * appending starts no collection. */
+ * Locks: the GIL. Lists may change while results are appended: PyList_Append makes no collectable
+ * object, and appending starts no collection. */
 #include "api.h"
 #include "takeover.h"
 

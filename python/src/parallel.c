@@ -1,14 +1,14 @@
 /* python/src/parallel.c - the steps of a collection that helpers take part in.
  *
- * Three steps visit every object: marking (share.c), the scan of the snapshot, subtracting. The latter two
- * take slices off a counter; a slice of the scan is linked by itself and stitched in afterwards. The thread that
- * collects holds the GIL and works in every step itself; helpers come late or not at all (gc/crew.h), so a busy
- * machine costs little. It does cost something when a helper that has come is put aside by the system, or
- * runs beside the holder on one processor: then the collection waits. So no more are called than there are
- * processors idle now; and if waiting takes more than a twentieth of a collection, the next ones are done
- * alone, twice as many each time it happens again.
- * Helpers never touch reference counts, types, or memory of Python's but _gc_prev and, in the scan, _gc_next of
- * objects whose slice they have.
+ * Three steps visit every object: marking (share.c), the scan of the snapshot, subtracting. The latter
+ * two take slices off a counter; a slice of the scan is linked by itself and stitched in afterwards.
+ * The thread that collects holds the GIL and works in every step itself; helpers come late or not at
+ * all (gc/crew.h), so a busy machine costs little. It does cost something when a helper that has come
+ * is put aside by the system, or runs beside the holder on one processor: then the collection waits.
+ * So no more are called than there are processors idle now; and if waiting takes more than a twentieth
+ * of a collection, the next ones are done alone, twice as many each time it happens again.
+ * Helpers never touch reference counts, types, or memory of Python's but _gc_prev and, in the scan,
+ * _gc_next of objects whose slice they have.
  * Locks: the GIL, held by the caller throughout; the crew's. */
 #define _GNU_SOURCE 1
 #include "parallel.h"
@@ -60,7 +60,7 @@ static struct {
     struct hp_slice slice[HP_SLICES];
 } hp_now;
 
-/* --- who takes part ------------------------------------------------------------------------------------ */
+/* --- who takes part ---------------------------------------------------------------------------- */
 
 static bool hp_worker_make(int number, int node)
 {
@@ -83,7 +83,8 @@ static bool hp_worker_make(int number, int node)
     return true;
 }
 
-/* Processors that nobody runs on, by the system's count of threads that run or could; INT_MAX: unknown. */
+/* Processors that nobody runs on, by the system's count of threads that run or could; INT_MAX:
+ * unknown. */
 static int hp_idle(void)
 {
     char text[80];
@@ -96,14 +97,13 @@ static int hp_idle(void)
 }
 
 /* Helpers for this many objects: at most one for each HP_EACH; tests want them all. */
-static int hp_helpers_for(const struct hg_crew *crew, size_t objects)
+static int hp_helpers_for(const struct hg_crew *crew, size_t objects, int idle)
 {
     if (hp_now.eager)
         return crew->size;
     size_t most = objects / HP_EACH;
     if (most > (size_t)crew->size)
         most = (size_t)crew->size;
-    int idle = hp_idle();
     return most < (size_t)idle ? (int)most : idle;
 }
 
@@ -139,8 +139,9 @@ void hp_parallel_begin(size_t objects)
         hp_parallel.trust == HP_TRUST_NOBODY || hp_refused)
         return;
     hp_now.eager = hp_parallel.minimum < HP_EAGER;
-    if (hp_alone > 0 && !hp_now.eager) {
-        hp_alone--;
+    int idle = hp_now.eager ? INT_MAX : hp_alone > 0 ? 0 : hp_idle();
+    hp_alone -= hp_alone > 0;
+    if (idle == 0) {
         hp_parallel_stats.skipped++;
         return;
     }
@@ -154,11 +155,7 @@ void hp_parallel_begin(size_t objects)
     hp_refused = !hp_crew_ready(machine, workers);
     if (hp_refused)
         return;
-    hp_now.helpers = hp_helpers_for(machine->crew, objects);
-    if (hp_now.helpers == 0) {
-        hp_parallel_stats.skipped++;
-        return;
-    }
+    hp_now.helpers = hp_helpers_for(machine->crew, objects, idle);
     hp_now.crew = machine->crew;
     hp_now.node = ht_topology_here(machine->topology);
     hp_now.waited = 0;
@@ -181,7 +178,7 @@ void hp_parallel_end(void)
     hp_now.crew = NULL;
 }
 
-/* --- a step -------------------------------------------------------------------------------------------- */
+/* --- a step ------------------------------------------------------------------------------------ */
 
 static void hp_helper(void *data, int number)
 {
@@ -214,7 +211,7 @@ static void hp_close(void)
     hp_now.waited += ht_os_now() - begin;
 }
 
-/* --- marking ------------------------------------------------------------------------------------------- */
+/* --- marking ----------------------------------------------------------------------------------- */
 
 static void hp_mark_step(struct hp_worker *w)
 {
@@ -272,7 +269,7 @@ bool hp_parallel_mark(struct hp_worker *w)
     return true;
 }
 
-/* --- the scan ------------------------------------------------------------------------------------------ */
+/* --- the scan ---------------------------------------------------------------------------------- */
 
 static void hp_scan_step(struct hp_worker *w)
 {
@@ -327,8 +324,8 @@ static void hp_stitch(struct hp_scratch *scratch, PyGC_Head *list)
         hp_untrack_late(scratch);
 }
 
-/* Zeros of all workers to the holder's, and what they left is visited by it. Candidates that only the holder may visit are
- * tagged; one bit of their address is free. */
+/* Zeros of all workers to the holder's, and what they left is visited by it. Candidates that only the
+ * holder may visit are tagged; one bit of their address is free. */
 static void hp_settle(struct hp_worker *w, struct hp_vec *rest)
 {
     bool left = w->left;
@@ -364,7 +361,7 @@ bool hp_parallel_scan(struct hp_worker *w, struct hp_scratch *scratch, PyGC_Head
     return true;
 }
 
-/* --- subtracting --------------------------------------------------------------------------------------- */
+/* --- subtracting ------------------------------------------------------------------------------- */
 
 static void hp_subtract_step(struct hp_worker *w)
 {

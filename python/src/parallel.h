@@ -1,7 +1,7 @@
 /* python/src/parallel.h - helpers for the long steps of a collection: hearth's crew under a held GIL.
  *
- * Each step says whether it was done; if not (too few objects, no helpers wanted or to be had) the caller does
- * it alone. Locks: the GIL, and the crew's own. */
+ * Each step says whether it was done; if not (too few objects, no helpers wanted or to be had) the
+ * caller does it alone. Locks: the GIL, and the crew's own. */
 #ifndef HEARTH_PYTHON_PARALLEL_H
 #define HEARTH_PYTHON_PARALLEL_H
 
@@ -51,14 +51,15 @@ bool hp_parallel_scan(struct hp_worker *worker, struct hp_scratch *scratch, PyGC
 /* Subtract over all candidates; the worker's count of zeros is that of all. */
 bool hp_parallel_subtract(struct hp_worker *worker, struct hp_vec *rest);
 
-/* --- between parallel.c and share.c -------------------------------------------------------------------- */
+/* --- between parallel.c and share.c ------------------------------------------------------------ */
 
 /* Mark until all is marked, as one of several. */
 void hp_share_mark(struct hp_worker *worker, struct hg_mail *mail);
 /* References to other nodes go to their workers: memory is hearth's, of several nodes. */
 void hp_share_route(const struct ha_windows *windows);
 
-/* Find out whether this tp_traverse may be called next time. The holder of the GIL, between phases. (trust.c) */
+/* Find out whether this tp_traverse may be called next time. The holder of the GIL, between phases.
+ * (trust.c) */
 void hp_trust_learn(traverseproc traverse);
 
 #endif

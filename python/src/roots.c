@@ -1,9 +1,9 @@
 /* python/src/roots.c - where marking begins: what the interpreter and its threads hold.
  *
- * The roots need not be complete: an object they miss is found alive by its reference count. They must be valid
- * pointers, however. A frame whose callee was inlined by the evaluation loop is suspended, with as many
- * slots as `stacktop` says; one that called C code has all its local slots valid while stacktop is -1; with any
- * other value it is being taken down, and its slots may dangle.
+ * The roots need not be complete: an object they miss is found alive by its reference count. They must
+ * be valid pointers, however. A frame whose callee was inlined by the evaluation loop is suspended,
+ * with as many slots as `stacktop` says; one that called C code has all its local slots valid while
+ * stacktop is -1; with any other value it is being taken down, and its slots may dangle.
  * Lock order: the GIL < the runtime's lock of the list of threads, a leaf. */
 #include "collect.h"
 

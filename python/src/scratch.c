@@ -1,7 +1,8 @@
 /* python/src/scratch.c - the arrays a collection works in, and the shadow of the last full one.
  *
- * Invariant: all memory a collection needs is there before the first list or count is changed, so that running
- * out of it leaves everything as it was. Large arrays are address space only until they are written to.
+ * Invariant: all memory a collection needs is there before the first list or count is changed, so that
+ * running out of it leaves everything as it was. Large arrays are address space only until they are
+ * written to.
  * Locks: the GIL. */
 #include "collect.h"
 

@@ -1,8 +1,8 @@
 /* python/src/selfcheck.c - is this the interpreter that the extension was compiled for?
  *
- * The extension reads structures that Python does not promise to keep. Before it touches anything, what it finds by
- * their layout is compared with what the interpreter's functions tell, and its own visits with the types' own
- * tp_traverse. What differs is named in an ImportError.
+ * The extension reads structures that Python does not promise to keep. Before it touches anything,
+ * what it finds by their layout is compared with what the interpreter's functions tell, and its own
+ * visits with the types' own tp_traverse. What differs is named in an ImportError.
  * Locks: the GIL. */
 #define _GNU_SOURCE 1
 #include "api.h"
@@ -32,7 +32,7 @@ static int hp_refuse(const char *format, ...)
     return -1;
 }
 
-/* --- the segments of the interpreter ------------------------------------------------------------------ */
+/* --- the segments of the interpreter ----------------------------------------------------------- */
 
 static int hp_segment(struct dl_phdr_info *info, size_t size, void *data)
 {
@@ -78,7 +78,7 @@ static int hp_find_known(void)
     return 0;
 }
 
-/* --- structures --------------------------------------------------------------------------------------- */
+/* --- structures -------------------------------------------------------------------------------- */
 
 static int hp_check_version(void)
 {
@@ -182,9 +182,10 @@ static int hp_check_interpreter(struct hp_state *state)
     return 0;
 }
 
-/* --- visits ------------------------------------------------------------------------------------------- */
+/* --- visits ------------------------------------------------------------------------------------ */
 
-/* Each kind of object that is visited in place, with references to the same few objects in different places. */
+/* Each kind of object that is visited in place, with references to the same few objects in different
+ * places. */
 static const char hp_samples_source[] =
     "def samples(a, b, c):\n"
     "    class Plain: pass\n"

@@ -1,12 +1,12 @@
 /* python/src/share.c - marking by several: hearth's mailboxes between the stacks of the workers.
  *
- * A worker marks what it finds and keeps it on its own stack; surplus goes in batches to the shared list of its node
- * (gc/mailbox.h), where whoever has nothing left takes it. Where CPython's memory is hearth's windows of several nodes,
- * a reference into another node's window is not looked at but sent to that node's inbox: its workers read and
- * write the header (NumaGiC, Gidra et al., ASPLOS 2015). Entries of batches are objects to traverse, or with
- * HP_UNSEEN references to look at.
- * Losing a reference for want of memory is harmless here: an object that is not marked is found alive by its
- * reference count afterwards.
+ * A worker marks what it finds and keeps it on its own stack; surplus goes in batches to the shared
+ * list of its node (gc/mailbox.h), where whoever has nothing left takes it. Where CPython's memory is
+ * hearth's windows of several nodes, a reference into another node's window is not looked at but sent
+ * to that node's inbox: its workers read and write the header (NumaGiC, Gidra et al., ASPLOS 2015).
+ * Entries of batches are objects to traverse, or with HP_UNSEEN references to look at.
+ * Losing a reference for want of memory is harmless here: an object that is not marked is found alive
+ * by its reference count afterwards.
  * Node: a worker acts for its own node, and for another while it holds a batch stolen from there. */
 #include "parallel.h"
 
@@ -27,7 +27,7 @@ void hp_share_route(const struct ha_windows *windows)
     hp_routes = windows;
 }
 
-/* --- giving ------------------------------------------------------------------------------------------- */
+/* --- giving ------------------------------------------------------------------------------------ */
 
 /* The oldest `count` entries of the stack to the node's shared list; false: no memory for a batch. */
 static bool hp_offer(struct hp_worker *w, uint32_t count)
@@ -100,7 +100,7 @@ static void hp_give(struct hp_worker *w)
         hp_offer(w, (uint32_t)(w->top / 2));
 }
 
-/* --- taking ------------------------------------------------------------------------------------------- */
+/* --- taking ------------------------------------------------------------------------------------ */
 
 static void hp_act_for(struct hp_worker *w, int node)
 {
@@ -140,7 +140,7 @@ static bool hp_take(struct hp_worker *w, bool impatient)
     return false;
 }
 
-/* --- the loop ----------------------------------------------------------------------------------------- */
+/* --- the loop ---------------------------------------------------------------------------------- */
 
 HP_HOT void hp_drain(struct hp_worker *w, const enum hp_visit how)
 {

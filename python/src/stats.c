@@ -1,7 +1,9 @@
-/* python/src/stats.c - hearth.stats(): what the collections of this interpreter did, and where memory lies.
+/* python/src/stats.c - hearth.stats(): what the collections of this interpreter did, and where memory
+ * lies.
  *
- * Counters are those of hearth's collections alone; gc.get_stats() counts the built-in ones too. Pauses are in
- * hearth's histogram (gc/histogram.h), so a percentile is at most 6 % too high. Locks: the GIL. */
+ * Counters are those of hearth's collections alone; gc.get_stats() counts the built-in ones too.
+ * Pauses are in hearth's histogram (gc/histogram.h), so a percentile is at most 6 % too high. Locks:
+ * the GIL. */
 #include "api.h"
 
 #include "arenas.h"

@@ -1,9 +1,9 @@
 /* python/src/subtract.c - trial deletion: which of the candidates are garbage.
  *
- * Every candidate's _gc_prev holds its reference count and the COLLECTING bit. References among candidates are
- * subtracted; who has any left is referred to from outside, and with it all it reaches is alive: the bit is
- * cleared. The list gets them at its end, in the candidates' order. Those with none left are counted: when as
- * many have been reached, all are alive.
+ * Every candidate's _gc_prev holds its reference count and the COLLECTING bit. References among
+ * candidates are subtracted; who has any left is referred to from outside, and with it all it reaches
+ * is alive: the bit is cleared. The list gets them at its end, in the candidates' order. Those with
+ * none left are counted: when as many have been reached, all are alive.
  * Below HP_NEAR candidates all is in the cache, and prefetching would cost more than it saves.
  * Locks: the GIL; helpers subtract too (parallel.c). */
 #include "parallel.h"
@@ -42,43 +42,40 @@ void hp_subtract(struct hp_scratch *scratch)
     scratch->zeros = w.zeros;
 }
 
-/* --- what there may be to do for the dead ------------------------------------------------------------- */
+/* --- what there may be to do for the dead ------------------------------------------------------ */
 
-/* By type. Garbage has few types: a small cache saves asking each object whether it is a weak reference, which
- * means a walk along the bases of its type. */
+/* By type. Garbage has few types: a small cache saves asking each object whether it is a weak
+ * reference, which means a walk along the bases of its type. */
 enum { HP_LEGACY = 1, HP_FINALIZE = 2, HP_REFERENCE = 4, HP_TYPES = 16 };
 
 struct hp_type_cache {
-    PyTypeObject *type[HP_TYPES];
-    unsigned what[HP_TYPES];
+    PyTypeObject *type;
+    Py_ssize_t weak; /* where the list of its weak references lies, 0: nowhere               */
+    unsigned what;
 };
 
-static __attribute__((noinline)) unsigned hp_type_ask(PyTypeObject *type)
+static __attribute__((noinline)) void hp_type_ask(struct hp_type_cache *entry, PyTypeObject *type)
 {
     bool reference = PyType_IsSubtype(type, &_PyWeakref_RefType) || type == &_PyWeakref_ProxyType ||
                      type == &_PyWeakref_CallableProxyType;
-    return (type->tp_del != NULL ? HP_LEGACY : 0u) |
-           (type->tp_finalize != NULL ? HP_FINALIZE : 0u) | (reference ? HP_REFERENCE : 0u);
+    entry->type = type;
+    entry->weak = type->tp_weaklistoffset > 0 ? type->tp_weaklistoffset : 0;
+    entry->what = (type->tp_del != NULL ? HP_LEGACY : 0u) |
+                  (type->tp_finalize != NULL ? HP_FINALIZE : 0u) | (reference ? HP_REFERENCE : 0u);
 }
 
-HP_HOT unsigned hp_needs(struct hp_type_cache *cache, PyObject *o, uintptr_t prev)
+HP_HOT unsigned hp_needs(struct hp_type_cache *cache, PyObject *o)
 {
     PyTypeObject *type = Py_TYPE(o);
-    size_t slot = ((uintptr_t)type >> 6) % HP_TYPES;
-    if (HP_UNLIKELY(cache->type[slot] != type)) {
-        cache->type[slot] = type;
-        cache->what[slot] = hp_type_ask(type);
-    }
-    unsigned what = cache->what[slot];
-    if (prev & HP_FINALIZED)
-        what &= ~(unsigned)HP_FINALIZE;
-    if (type->tp_weaklistoffset > 0 &&
-        *(PyObject **)(void *)((char *)o + type->tp_weaklistoffset) != NULL)
-        what |= HP_REFERENCE;
-    return what;
+    struct hp_type_cache *entry = &cache[((uintptr_t)type >> 6) % HP_TYPES];
+    if (HP_UNLIKELY(entry->type != type))
+        hp_type_ask(entry, type);
+    if (entry->weak != 0 && *(PyObject **)(void *)((char *)o + entry->weak) != NULL)
+        return entry->what | HP_REFERENCE;
+    return entry->what;
 }
 
-/* --- the division ------------------------------------------------------------------------------------- */
+/* --- the division ------------------------------------------------------------------------------ */
 
 /* Where the living go. */
 struct hp_living {
@@ -131,14 +128,14 @@ static void hp_take_back(struct hp_scratch *scratch, struct hp_dead *dead, struc
     dead->n = n;
 }
 
-/* One pass: who has no reference left is taken for dead until somebody alive that comes later reaches it. When all
- * that had none have been reached, nobody has to be visited any more. */
+/* One pass: who has no reference left is taken for dead until somebody alive that comes later reaches
+ * it. When all that had none have been reached, nobody has to be visited any more. */
 HP_HOT void hp_divide_rest(struct hp_worker *w, struct hp_scratch *scratch, PyGC_Head *list,
                            struct hp_dead *dead, const enum hp_how how, const bool far)
 {
     struct hp_vec *rest = &scratch->rest;
     struct hp_living living = {HP_PREV(list), scratch->all.at, scratch->live, how};
-    struct hp_type_cache cache = {0};
+    struct hp_type_cache cache[HP_TYPES] = {{0}};
     PyGC_Head *tail = &dead->list;
     size_t n = 0, reached = 0, met = 0;
     unsigned needs = 0;
@@ -148,7 +145,7 @@ HP_HOT void hp_divide_rest(struct hp_worker *w, struct hp_scratch *scratch, PyGC
             __builtin_prefetch(rest->at[i + HP_FAR_AHEAD], 1);
         uintptr_t prev = g->_gc_prev;
         if (HP_LIKELY((prev & HP_COLLECTING) && prev < HP_ONE_REF)) {
-            needs |= hp_needs(&cache, HP_OBJECT(g), prev);
+            needs |= hp_needs(cache, HP_OBJECT(g));
             g->_gc_prev = (uintptr_t)tail | (prev & ~HP_COUNTED);
             tail->_gc_next = (uintptr_t)g;
             tail = g;

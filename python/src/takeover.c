@@ -1,15 +1,17 @@
 /* python/src/takeover.c - how the built-in collection becomes hearth's.
  *
- * The built-in trigger stays: thresholds, gc.disable, the rule of long-lived objects, PyGC_Collect and old references to
- * gc.collect all work on. What is replaced is the interpreter's pointer to the list of callbacks: it has a list of
- * hearth's own with one C function, which the built-in calls before and after each of its passes. The list users
- * know stays as it is, and its callbacks are called from here.
- * At "start" the generation is collected here, then everything the pass would touch is put aside: lists, counts,
- * statistics, debug flags. It sees three empty lists, and empties the free lists if the collection was full. At
- * "stop" all comes back. Between the two no Python code runs and the GIL is not given up.
- * If hearth has no memory for a collection, nothing is put aside, and the pass does the collection itself.
- * A "stop" may be lost (no memory for its argument): then the next entry into hearth brings all back. So may a
- * "start": then the built-in has collected, and its "stop" is passed on.
+ * The built-in trigger stays: thresholds, gc.disable, the rule of long-lived objects, PyGC_Collect and
+ * old references to gc.collect all work on. What is replaced is the interpreter's pointer to the list
+ * of callbacks: it has a list of hearth's own with one C function, which the built-in calls before and
+ * after each of its passes. The list users know stays as it is, and its callbacks are called from
+ * here.
+ * At "start" the generation is collected here, then everything the pass would touch is put aside:
+ * lists, counts, statistics, debug flags. It sees three empty lists, and empties the free lists if the
+ * collection was full. At "stop" all comes back. Between the two no Python code runs and the GIL is
+ * not given up.
+ * If hearth has no memory for a collection, nothing is put aside, and the pass does the collection
+ * itself. A "stop" may be lost (no memory for its argument): then the next entry into hearth brings
+ * all back. So may a "start": then the built-in has collected, and its "stop" is passed on.
  * Invariant: state->stash is empty whenever Python code runs, but after a lost "stop".
  * The list and the function are unknown to the collector, so gc.get_objects does not show them.
  * Locks: the GIL. */
@@ -17,7 +19,7 @@
 
 #include "collect.h"
 
-/* --- putting aside ------------------------------------------------------------------------------------ */
+/* --- putting aside ----------------------------------------------------------------------------- */
 
 static void hp_hide(struct hp_state *state)
 {
@@ -55,7 +57,7 @@ void hp_unhide(struct hp_state *state)
     gc->debug = stash->debug;
 }
 
-/* --- the callbacks of users --------------------------------------------------------------------------- */
+/* --- the callbacks of users -------------------------------------------------------------------- */
 
 static void hp_call_each(PyObject *list, PyObject *phase, PyObject *info)
 {
@@ -88,7 +90,7 @@ static void hp_call_users(struct hp_state *state, const char *phase, int generat
     Py_XDECREF(info);
 }
 
-/* --- the hook ----------------------------------------------------------------------------------------- */
+/* --- the hook ---------------------------------------------------------------------------------- */
 
 /* One collection with the users' callbacks; sets state->ours and ->found. */
 static void hp_collect_and_tell(struct hp_state *state, int generation)
@@ -140,7 +142,7 @@ static PyObject *hp_hook(PyObject *module, PyObject *const *args, Py_ssize_t nar
 static PyMethodDef hp_hook_def = {"_hearth_hook", (PyCFunction)(void (*)(void))hp_hook,
                                   METH_FASTCALL, NULL};
 
-/* --- in and out --------------------------------------------------------------------------------------- */
+/* --- in and out -------------------------------------------------------------------------------- */
 
 static int hp_hook_in(struct hp_state *state)
 {
@@ -197,8 +199,8 @@ int hp_uninstall(struct hp_state *state)
     return 0;
 }
 
-/* collect(0) and collect(1) do not need the built-in pass, which would only empty the free lists after a full one.
- * NULL without an exception: no memory, "start" was told. */
+/* collect(0) and collect(1) do not need the built-in pass, which would only empty the free lists after
+ * a full one. NULL without an exception: no memory, "start" was told. */
 static PyObject *hp_direct(struct hp_state *state, long generation)
 {
     state->gc->collecting = 1;

@@ -4,8 +4,8 @@
 
 #include "core.h"
 
-/* From now on every collection of the interpreter is hearth's. Idempotent. -1 with an exception: MemoryError;
- * RuntimeError within a collection. */
+/* From now on every collection of the interpreter is hearth's. Idempotent. -1 with an exception:
+ * MemoryError; RuntimeError within a collection. */
 int hp_install(struct hp_state *state);
 /* The built-in collector is back, its list of callbacks in place. Idempotent; errors as above. */
 int hp_uninstall(struct hp_state *state);

@@ -1,9 +1,10 @@
 /* python/src/trust.c - whose tp_traverse may run on a helper.
  *
- * A tp_traverse that only reads, as it should, may run on any thread while the GIL's holder waits. Those of the
- * interpreter do; those of unknown extensions cannot be vouched for, and objects with one are left to the
- * holder of the GIL. The interpreter's own code is known by its segment; functions elsewhere are looked up once, by
- * the holder: those of modules in the standard library's lib-dynload are trusted too.
+ * A tp_traverse that only reads, as it should, may run on any thread while the GIL's holder waits.
+ * Those of the interpreter do; those of unknown extensions cannot be vouched for, and objects with one
+ * are left to the holder of the GIL. The interpreter's own code is known by its segment (an
+ * application that has Python linked into itself is trusted with it); functions elsewhere are looked
+ * up once, by the holder: those of modules in the standard library's lib-dynload are trusted too.
  * Locks: the GIL to write; helpers read while nobody writes. */
 #define _GNU_SOURCE 1
 #include "parallel.h"
@@ -11,12 +12,10 @@
 #include <dlfcn.h>
 #include <string.h>
 
-enum {
-    HP_LEARNT = 256
-}; /* a power of 2                                                               */
+enum { HP_LEARNT = 256 }; /* a power of 2 */
 
-static traverseproc
-    hp_learnt[HP_LEARNT]; /* open addressing; at most half full                              */
+/* By open addressing; at most half full. */
+static traverseproc hp_learnt[HP_LEARNT];
 static unsigned hp_learnt_count;
 
 static unsigned hp_learnt_slot(traverseproc traverse)

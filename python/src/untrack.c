@@ -1,9 +1,10 @@
 /* python/src/untrack.c - tuples and dicts that cannot be part of a cycle leave the collector's sight.
  *
- * The rules are CPython's: a tuple all of whose items are out of sight for good, at every collection; a dict of such
- * keys and values, at full ones. The answer depends on the order in which nested tuples are asked, as it
- * does there. Helpers look at parts of a list side by side; what hangs on nothing but tracked tuples, which somebody
- * may be about to untrack, is left for later. Called for every survivor, so it looks at the type first.
+ * The rules are CPython's: a tuple all of whose items are out of sight for good, at every collection;
+ * a dict of such keys and values, at full ones. The answer depends on the order in which nested tuples
+ * are asked, as it does there. Helpers look at parts of a list side by side; what hangs on nothing but
+ * tracked tuples, which somebody may be about to untrack, is left for later. Called for every
+ * survivor, so it looks at the type first.
  * Locks: the GIL; helpers only read. */
 #include "collect.h"
 

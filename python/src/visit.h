@@ -1,11 +1,12 @@
-/* python/src/visit.h - visiting the references of an object, inlined for the types that heaps are made of.
+/* python/src/visit.h - visiting the references of an object, inlined for the types that heaps are made
+ * of.
  *
- * The collector visits in two ways: subtracting the references between candidates (trial deletion, Bacon and
- * Rajan 2001; Python's own since 2.0), and marking. Both look at the COLLECTING bit of the child's header:
- * only objects of the list that is being collected have it. Lists, tuples, dicts, instances and functions are
- * recognised by their tp_traverse and visited in place; every other type's own tp_traverse is called.
- * What lies in the interpreter's data segment (None, small integers, static types) is never on a list and
- * is skipped by its address.
+ * The collector visits in two ways: subtracting the references between candidates (trial deletion,
+ * Bacon and Rajan 2001; Python's own since 2.0), and marking. Both look at the COLLECTING bit of the
+ * child's header: only objects of the list that is being collected have it. Lists, tuples, dicts,
+ * instances and functions are recognised by their tp_traverse and visited in place; every other type's
+ * own tp_traverse is called. What lies in the interpreter's data segment (None, small integers, static
+ * types) is never on a list and is skipped by its address.
  * Node: an object's header is written by whoever reaches it first. Parallel marking needs no atomic
  * read-modify-write: clearing a bit twice is harmless, the object is then visited twice. */
 #ifndef HEARTH_PYTHON_VISIT_H
@@ -51,7 +52,8 @@ struct hp_worker {
 
 /* The stack has no room: make some, or (marking only) drop the last entry. In share.c. */
 void hp_worker_full(struct hp_worker *worker);
-/* The object lies outside of the worker's window: send it to its node if it has one; false: look at it here. */
+/* The object lies outside of the worker's window: send it to its node if it has one; false: look at it
+ * here. */
 bool hp_worker_route(struct hp_worker *worker, PyObject *o);
 /* May helpers call this tp_traverse? (trust.c) */
 bool hp_trusted(traverseproc traverse);
@@ -70,8 +72,8 @@ HP_HOT bool hp_is_static(const void *o)
     return (uintptr_t)o - hp_known.data < hp_known.data_bytes;
 }
 
-/* An object that has just been marked and refers to one other at most, *o: that is to be looked at next, and the object
- * itself need not go through the stack. */
+/* An object that has just been marked and refers to one other at most, *o: that is to be looked at
+ * next, and the object itself need not go through the stack. */
 HP_HOT bool hp_is_leaf(PyObject **o)
 {
     traverseproc traverse = Py_TYPE(*o)->tp_traverse;
@@ -87,8 +89,6 @@ void hp_see_leaf(struct hp_worker *worker, PyObject *o);
 
 HP_HOT void hp_see(struct hp_worker *w, PyObject *o, const enum hp_visit how, const bool parallel)
 {
-    if (hp_is_static(o))
-        return;
     if (how == HP_ROUTE && (uintptr_t)o - w->base >= w->bytes && hp_worker_route(w, o))
         return;
     if (!hp_is_gc(o))
@@ -177,11 +177,13 @@ HP_HOT void hp_visit_list(PyObject *o, struct hp_worker *w, const enum hp_visit 
 {
     Py_ssize_t n = Py_SIZE(o);
     PyObject **item = ((PyListObject *)o)->ob_item;
-    for (Py_ssize_t i = 0; i < n; i++) {
-        if (i + HP_AHEAD < n)
-            __builtin_prefetch(item[i + HP_AHEAD]);
+    Py_ssize_t i = 0;
+    for (; i + HP_AHEAD < n; i++) {
+        __builtin_prefetch(item[i + HP_AHEAD]);
         HP_SEE(item[i]);
     }
+    for (; i < n; i++)
+        HP_SEE(item[i]);
 }
 
 HP_HOT void hp_visit_tuple(PyObject *o, struct hp_worker *w, const enum hp_visit how,
@@ -231,9 +233,10 @@ HP_HOT void hp_visit_set(PyObject *o, struct hp_worker *w, const enum hp_visit h
     }
 }
 
-/* What a function or a built-in one refers to is mostly strings and code, which are not collectable, and what others refer
- * to as well; marking does not even look at those, for a look may have to wait for memory. (A name may be of a subclass
- * of str that refers to something. It is not marked then, but found alive by its reference count.) */
+/* What a function or a built-in one refers to is mostly strings and code, which are not collectable,
+ * and what others refer to as well; marking does not even look at those, for a look may have to wait
+ * for memory. (A name may be of a subclass of str that refers to something. It is not marked then, but
+ * found alive by its reference count.) */
 HP_HOT void hp_visit_function(PyObject *o, struct hp_worker *w, const enum hp_visit how,
                               const bool parallel)
 {
@@ -304,7 +307,8 @@ HP_HOT traverseproc hp_base_traverse(PyTypeObject *type)
     return type->tp_traverse;
 }
 
-/* An instance of a class made by a class statement: slots and attributes, then what its first other base has. */
+/* An instance of a class made by a class statement: slots and attributes, then what its first other
+ * base has. */
 HP_HOT bool hp_visit_instance(PyObject *o, struct hp_worker *w, const enum hp_visit how,
                               const bool parallel)
 {
@@ -326,7 +330,8 @@ HP_HOT bool hp_visit_instance(PyObject *o, struct hp_worker *w, const enum hp_vi
     return true;
 }
 
-/* Visit what the object refers to. False (parallel only): nothing was done, its tp_traverse may not be called here. */
+/* Visit what the object refers to. False (parallel only): nothing was done, its tp_traverse may not be
+ * called here. */
 HP_HOT bool hp_visit(PyObject *o, struct hp_worker *w, const enum hp_visit how, const bool parallel)
 {
     traverseproc traverse = Py_TYPE(o)->tp_traverse;

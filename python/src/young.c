@@ -1,7 +1,7 @@
 /* python/src/young.c - dividing a young list: every object of it is a candidate.
  *
- * The snapshot puts reference counts where the lists' previous pointers were; the list is built anew from what is
- * found alive. Also used after finalizers have run, for what they may have resurrected.
+ * The snapshot puts reference counts where the lists' previous pointers were; the list is built anew
+ * from what is found alive. Also used after finalizers have run, for what they may have resurrected.
  * Locks: the GIL. */
 #include "parallel.h"
 
