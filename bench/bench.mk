@@ -62,7 +62,10 @@ deps-bench: deps
 bench-check: | deps-bench ## the runner's own arithmetic
 	@python3 -m unittest discover -q -s bench/runner
 
-bench: all bench-check bench-programs bench-peers | deps-bench ## measure every workload on every system against the bars (WHAT=, WORK=, ON=)
+# PEERS= leaves out the other languages, which need a compiler each.
+PEERS ?= bench-peers
+
+bench: all bench-check bench-programs $(PEERS) | deps-bench ## measure every workload on every system against the bars (WHAT=, WORK=, ON=)
 	@$(RUN_BENCH) run $(ARGS)
 
 bench-quick: all bench-check bench-programs | deps-bench ## the same, small and once, with the peers that are built

@@ -24,6 +24,7 @@ not do the same work, or if --strict is given and a bar is missed.
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -114,9 +115,9 @@ def versions():
              "mimalloc": first_line("dpkg-query", "-W", "-f", "${Version}", "libmimalloc2.0"),
              "Java": first_line("java", "-version"), "Go": first_line("go", "version"),
              "OCaml": first_line("ocamlopt", "-version"),
-             "PyPy": first_line("pypy3", "-c", "import sys; print('%d.%d.%d' % sys.pypy_version_info[:3])"),
-             "hearth": first_line("git", "rev-parse", "--short=10", "HEAD")}
-    return {name: version for name, version in found.items() if version}
+             "PyPy": first_line("pypy3", "-c", "import sys; print('%d.%d.%d' % sys.pypy_version_info[:3])")}
+    numbers = {name: re.search(r"\d[\w.+~-]*", version or "") for name, version in found.items()}
+    return {name: number.group() for name, number in numbers.items() if number}
 
 
 def machine():
@@ -136,9 +137,10 @@ def machine():
 
 def conditions_of(results, quick):
     here, runs = machine(), results.busiest()
-    sentence = ("%s, %d CPUs, %.0f GB, Linux %s, transparent huge pages: %s. Medians, %d interleaved"
-                " rounds." % (here["model"], here["cpus"], here["memory_gb"], here["kernel"],
-                              here["huge_pages"], results.rounds))
+    sentence = ("%s, %d CPUs, %.0f GB, Linux %s, transparent huge pages: %s. Medians of up to %d"
+                " interleaved runs; hearth at %s." % (here["model"], here["cpus"], here["memory_gb"], here["kernel"],
+                              here["huge_pages"], results.rounds,
+                              ", ".join(results.commits)))
     if runs[1]:
         sentence += (" In %d of %d runs other processes used more than %g %% of the machine (up to %.0f"
                      " %%), also when repeated; these are left out. Where too few quiet ones were left,"
@@ -164,7 +166,7 @@ def report(programs, quick, documents, strict):
     drawn = {} if quick else plots.draw_all(results, os.path.join(programs, "plots"))
     local = {g: [(t, "plots/" + f) for t, f in found] for g, found in drawn.items()}
     with open(os.path.join(programs, prefix + ".md"), "w") as out:
-        out.write("# Benchmark results\n\n" +
+        out.write("# Benchmark results\n\n" + conditions["sentence"] + "\n\n" +
                   "\n".join(tables.markdown(results, bars, conditions, local)))
     if documents:
         fill_documents(results, bars, conditions, drawn, os.path.join(programs, "plots"))
@@ -184,8 +186,7 @@ def fill_documents(results, bars, conditions, drawn, directory):
     linked = {g: [(t, "pictures/" + f) for t, f in found] for g, found in drawn.items()}
     tables.fill("docs/performance.md", "results",
                 tables.markdown(results, bars, conditions, linked, "###"))
-    lines = ["%s %s" % (name, version) for name, version in conditions["versions"].items()
-             if name != "hearth"]
+    lines = ["%s %s" % (name, version) for name, version in conditions["versions"].items()]
     tables.fill("docs/performance.md", "versions", [conditions["sentence"], "", "; ".join(lines) + "."])
     tables.fill("README.md", "bench", [conditions["sentence"], ""] + tables.bars_table(bars))
 

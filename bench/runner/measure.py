@@ -99,6 +99,13 @@ def rounds_of(case, rounds):
     return max(1, rounds - matrix.FEWER.get(case.group, 0))
 
 
+def commit():
+    """Of the source that hearth is built from, as far as git knows."""
+    done = subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=10"], text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    return done.stdout.strip() or "unknown"
+
+
 def last_round(raw):
     if not os.path.exists(raw):
         return 0
@@ -108,7 +115,7 @@ def last_round(raw):
 
 def run_all(cases, programs, raw, rounds, limit, retries, deadline=None):
     """Appends a line to the file `raw` for every run. Ends early, between two runs, at the deadline."""
-    done = last_round(raw)
+    done, hearth = last_round(raw), commit()
     with open(raw, "a") as out:
         for number in range(done + 1, done + rounds + 1):
             order = [case for case in cases if number - done <= rounds_of(case, rounds)]
@@ -125,6 +132,7 @@ def run_all(cases, programs, raw, rounds, limit, retries, deadline=None):
                 result, others = measure(case, programs, limit, retries)
                 out.write(json.dumps({"case": case._asdict(), "round": number,
                                       "others": round(others, 1), "at": int(time.time()),
+                                      "hearth": hearth,
                                       "result": result}) + "\n")
                 out.flush()
     say("")

@@ -72,14 +72,17 @@ class Results:
     def __init__(self, raw, limit):
         self.limit = limit
         self.figures = {}  # by name, in the order of the matrix
-        self.rounds = 0
+        self.rounds = 0  # most runs of a case
+        self.commits = []  # of hearth, in the order of the runs
         with open(raw) as lines:
             for line in lines:
                 run = json.loads(line)
                 case = matrix.Case(**run["case"])
                 figures = self.figures.setdefault(matrix.name(case), Figures(case, limit))
                 figures.add(run["others"], run["result"])
-                self.rounds = max(self.rounds, run["round"])
+                self.rounds = max(self.rounds, len(figures.runs))
+                if run.get("hearth", "unknown") not in self.commits:
+                    self.commits.append(run.get("hearth", "unknown"))
 
     def group(self, group):
         return [figures for figures in self.figures.values() if figures.case.group == group]

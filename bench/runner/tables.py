@@ -170,7 +170,7 @@ def bars_table(bars):
 
 
 def markdown(results, bars, conditions, plots, heading="##"):
-    lines = [conditions["sentence"], ""]
+    lines = []
     if bars:
         lines += [heading + " Bars", "", "%d of %d reached." % (sum(b.passed for b in bars), len(bars)),
                   ""] + bars_table(bars) + [""]

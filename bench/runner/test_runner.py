@@ -42,7 +42,7 @@ def results_of(runs, limit=3):
     """Results from (case, others, result), by way of a file as the runner writes it."""
     with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as raw:
         for number, (which, others, found) in enumerate(runs, 1):
-            raw.write(json.dumps({"case": which._asdict(), "round": number, "others": others, "at": 0,
+            raw.write(json.dumps({"case": which._asdict(), "round": number, "others": others, "at": 0, "hearth": "abc",
                                   "result": found}) + "\n")
         raw.flush()
         return results.Results(raw.name, limit)
@@ -89,7 +89,7 @@ class Runs(unittest.TestCase):
             for _ in range(2):
                 measure.run_all(cases, directory, raw, 2, 100, 0)
             found = results.Results(raw, 100)
-        self.assertEqual(found.rounds, 4)
+        self.assertEqual((found.rounds, len(found.commits)), (4, 1))
         ours, theirs = found.figures.values()
         self.assertEqual((len(ours.runs), ours.failures), (4, []))
         self.assertEqual((theirs.runs, theirs.failures), ([], ["out of luck"] * 4))
