@@ -267,8 +267,8 @@ END_TEST
 
 START_TEST(json_has_every_option)
 {
-    static const char *const kinds[] = {"\"bool\"", "\"int\"", "\"size\"", "\"float\"",
-                                        "\"choice\"", "\"text\""};
+    static const char *const kinds[] = {"\"bool\"",  "\"int\"",    "\"size\"",
+                                        "\"float\"", "\"choice\"", "\"text\""};
 
     fixture_recorded("ring4");
     hearth_info("--json", "--options", "growth=3.25,nursery=6m,fake-nodes=8");
