@@ -14,7 +14,7 @@ import sys
 import resp
 
 UNORDERED = {"SMEMBERS", "HKEYS", "HVALS", "KEYS"}
-TIMES = {"TTL": 2, "PTTL": 5000}
+TIMES = {"TTL": 60, "PTTL": 60000}
 NUMBERS = ["0", "1", "-1", "10", "-7", "9223372036854775807", "-9223372036854775808", "007", "1.5",
            "+3", "", " 1", "abc", "99999999999999999999"]
 
@@ -57,9 +57,13 @@ class Writer:
         return [self.key() for _ in range(self.rng.randint(1, 5))]
 
     def seconds(self):
-        """Never a time that passes during the test, but for times that are past."""
+        """Never a time that passes during the test, but for times that are past; far enough apart, so that it does not
+        matter for GT and LT how much later one server comes to them."""
         rng = self.rng
-        return as_text(rng.choice([rng.randint(1000, 100000)] * 12 + [0, -1, -5, "x", 2 ** 62, 2 ** 63]))
+        return as_text(rng.choice([1000 * rng.randint(1, 10 ** 6)] * 12 + [0, -1, -5, "x", 2 ** 62, 2 ** 63]))
+
+    def milliseconds(self):
+        return as_text(self.rng.choice([10 ** 6 * self.rng.randint(1, 10 ** 6)] * 12 + [0, -1, "z"]))
 
     def make_string(self):
         rng, key = self.rng, self.key()
@@ -68,7 +72,7 @@ class Writer:
             lambda: ["SET", key, self.word()] + self.set_options(),
             lambda: ["GET", key], lambda: ["get", key], lambda: ["STRLEN", key],
             lambda: ["SETEX", key, self.seconds(), self.word()],
-            lambda: ["PSETEX", key, rng.choice([b"9999999", b"0", b"-1", b"a"]), self.word()],
+            lambda: ["PSETEX", key, self.milliseconds(), self.word()],
             lambda: ["SETNX", key, self.word()], lambda: ["GETSET", key, self.word()],
             lambda: ["MGET"] + self.keys(), lambda: ["MSET"] + self.words(1, 6),
             lambda: ["MSET"] + [w for k in self.keys() for w in (k, self.word())],
@@ -77,8 +81,8 @@ class Writer:
         ])()
 
     def set_options(self):
-        choice = [[b"NX"], [b"XX"], [b"GET"], [b"KEEPTTL"], [b"EX", self.seconds()], [b"px", b"8888888"],
-                  [b"PX", self.rng.choice([b"0", b"-1", b"x", b"7777777"])], [b"EX"], [b"bogus"], [b"nx", b"xx"], [b"EXAT", b"99999999999"]]
+        choice = [[b"NX"], [b"XX"], [b"GET"], [b"KEEPTTL"], [b"EX", self.seconds()],
+                  [b"px", self.milliseconds()], [b"PX", self.milliseconds()], [b"EX"], [b"bogus"], [b"nx", b"xx"], [b"EXAT", b"99999999999"]]
         return sum(self.rng.sample(choice, self.rng.randint(1, 2)), [])
 
     def make_keys(self):
@@ -98,7 +102,7 @@ class Writer:
         flags = rng.choice([[]] * 6 + [[b"NX"], [b"XX"], [b"GT"], [b"LT"], [b"NX", b"GT"], [b"GT", b"LT"], [b"zz"]])
         return rng.choice([
             lambda: ["EXPIRE", key, self.seconds()] + flags,
-            lambda: ["PEXPIRE", key, rng.choice([b"7777777", b"6666666", b"-3", b"z"])] + flags,
+            lambda: ["PEXPIRE", key, self.milliseconds()] + flags,
             lambda: ["EXPIREAT", key, rng.choice([b"4102444800", b"4102444900", b"1"])] + flags,
             lambda: ["PEXPIREAT", key, b"4102444800123"] + flags,
             lambda: ["TTL", key], lambda: ["PTTL", key], lambda: ["PERSIST", key],
