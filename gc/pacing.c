@@ -17,6 +17,7 @@ enum {
     HG_NURSERY_SMALL = 4 << 20,   /* 4 x L2 is taken for at least this much                   */
     HG_NURSERY_MIN = 256 << 10,
     HG_NURSERY_MAX = 64 << 20,
+    HG_RESERVE_MIN = 64,    /* blocks: so many size classes there are                    */
     HG_WHOLE_MIN = 1 << 20, /* survivors below which it is not asked if minors pay    */
     HG_SOFT_SHARE = 8       /* above the soft limit: room for this part of what lives  */
 };
@@ -45,7 +46,10 @@ static void hg_nursery_set(hearth_heap *heap)
     bool unbounded = !heap->options.generational || heap->pacing.whole || hg_threshold_on(heap);
     size_t nursery = unbounded ? HG_NURSERY_UNBOUNDED : heap->pacing.nursery;
     __atomic_store_n(&heap->space.nursery, nursery, __ATOMIC_RELAXED);
-    __atomic_store_n(&heap->space.reserve, hg_blocks(heap->pacing.nursery), __ATOMIC_RELAXED);
+    /* Free blocks for the young, of all the size classes that they may have. */
+    size_t reserve = hg_blocks(2 * heap->pacing.nursery), quarter = heap->space.budget / 4;
+    reserve = reserve < HG_RESERVE_MIN ? HG_RESERVE_MIN : reserve;
+    __atomic_store_n(&heap->space.reserve, reserve < quarter ? reserve : quarter, __ATOMIC_RELAXED);
 }
 
 /* A synthetic machine's memory does not exist. */
@@ -235,7 +239,8 @@ static bool hg_full_pays(const hearth_heap *heap, const hearth_collection *colle
         return true;
     /* The holes are filled. What becomes old would take the whole blocks now, and never give them back, as no block of
      * many old objects empties: then the young would have to do with less and less. */
-    if (vacant < nursery && partial < 2 * survived && pacing->promoted > pacing->live_bytes / 4)
+    if (vacant >> HA_BLOCK_SHIFT < heap->space.reserve && partial < 2 * survived &&
+        pacing->promoted > pacing->live_bytes / 4)
         return true;
     /* What is left is of no use to the size class that was wanted. But where even the last full collection left few
      * whole blocks, minor ones that do nearly as well are cheaper. */
