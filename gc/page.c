@@ -11,7 +11,7 @@
 #include "topology/error.h"
 #include "topology/os.h"
 
-enum { HG_PAGE_TRIES = 1000 };
+enum { HG_PAGE_TRIES = 1000, HG_PAGE_PAUSE_NS = 100000 };
 
 /* --- writing ------------------------------------------------------------------------------------------ */
 
@@ -47,7 +47,7 @@ static void hg_page_fill(hearth_heap *heap, struct hg_page_writer *writer, uint6
     page->last = heap->stats.last;
     pthread_mutex_unlock(&heap->stats.lock);
     page->last.struct_size = sizeof page->last;
-    page->updated_ns = now;
+    page->updated_ns = page->end_ns = now;
     hg_page_rates(writer, now);
 }
 
@@ -185,6 +185,7 @@ hearth_status hg_page_read(const char *path, struct hg_page *out)
     else if (page->version != HG_PAGE_VERSION || page->size != sizeof *page)
         status = ht_fail(HEARTH_ECORRUPT, "%s has version %u and %u bytes, not %d and %zu", path,
                          page->version, page->size, HG_PAGE_VERSION, sizeof *page);
+    static uint32_t never;
     bool whole = false;
     for (int i = 0; i < HG_PAGE_TRIES && status == HEARTH_OK && !whole; i++) {
         uint32_t sequence = __atomic_load_n(&page->sequence, __ATOMIC_ACQUIRE);
@@ -192,6 +193,8 @@ hearth_status hg_page_read(const char *path, struct hg_page *out)
         __atomic_thread_fence(__ATOMIC_SEQ_CST);
         whole =
             (sequence & 1) == 0 && __atomic_load_n(&page->sequence, __ATOMIC_RELAXED) == sequence;
+        if (!whole) /* the writer may have lost its processor in the middle */
+            ht_os_sleep(&never, 0, HG_PAGE_PAUSE_NS);
     }
     if (status == HEARTH_OK && !whole)
         status = ht_fail(HEARTH_ECORRUPT, "%s is being written for ever", path);
