@@ -198,11 +198,12 @@ set output '%s'
 set logscale xy
 set format y '10^{%%L}'
 set grid
+set key bottom left
 set title '%d keys of %d bytes overwritten at random, %d connections, %.0f s'
 set xlabel 'milliseconds until the answer'
 set ylabel 'share of requests that took longer'
 set arrow from %g, graph 0 to %g, graph 1 nohead dt 2 lc rgb '#888888'
-set label ' bar: %g ms' at %g, graph 0.95 tc rgb '#555555'
+set label ' bar: %g ms' at %g, graph 0.04 tc rgb '#555555'
 plot %s
 """ % (path, one["keys"], one["bytes"], one["connections"], one["seconds"], BARS["worst_ms"], BARS["worst_ms"],
             BARS["worst_ms"], BARS["worst_ms"], ", ".join(plots))
