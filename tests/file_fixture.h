@@ -32,4 +32,20 @@ static inline void file_heap(struct fixture *f, const char *option, const char *
     fixture_open(f, options);
 }
 
+/* Can there be a heap with this value of the option? It is gone again. */
+static inline hearth_status file_try(const char *option, const char *value)
+{
+    hearth_options *options;
+    hearth_heap *heap = (hearth_heap *)&options;
+    HARNESS_OK(hearth_options_create(&options));
+    HARNESS_OK(hearth_options_set(options, option, value));
+    hearth_status status = hearth_heap_create(&heap, options);
+    hearth_options_destroy(options);
+    if (status == HEARTH_OK)
+        HARNESS_OK(hearth_heap_destroy(heap));
+    else
+        ck_assert_ptr_null(heap);
+    return status;
+}
+
 #endif
