@@ -31,7 +31,7 @@ COLLECTIONS = [
     ("1M dead in cycles: pairs of lists", "pairs", 1_000_000, 11, 0.50),
     ("1M dead in cycles: instances", "instances", 1_000_000, 11, 0.50),
     ("1M dead: one ring of dictionaries", "ring", 1_000_000, 7, None),
-    ("10,000 dead: pairs of lists", "pairs", 10_000, 51, 0.50),
+    ("10,000 dead: pairs of lists", "pairs", 10_000, 101, 0.50),
 ]
 CREATION_BAR, YOUNG_BAR, IDLE_BAR, PROGRAM_BAR = 0.90, 1.00, 1.01, 1.00
 
