@@ -9,12 +9,6 @@
 #include "tests/harness.h"
 #include "topology/os.h"
 
-#define EXPECT(condition)                                                                          \
-    do {                                                                                           \
-        if (!(condition))                                                                          \
-            ck_abort_msg("Assertion '%s' failed", #condition);                                     \
-    } while (0)
-
 static struct hearth_topology *topology_of(const char *text)
 {
     struct hearth_topology *topology = NULL;
