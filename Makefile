@@ -76,8 +76,7 @@ PUBLIC_HEADERS := $(wildcard include/*.h include/hearth/*.h)
 TEST_SOURCES := $(filter-out tests/embed.c tests/checked_use.c,$(wildcard tests/*.c))
 FORMATTED := $(PUBLIC_HEADERS) $(wildcard $(foreach dir,$(LAYERS) tests tests/numa tests/fuzz tests/soak bench \
              bench/systems bench/inspect bench/afterlife examples examples/lisp examples/respd examples/respd/bench \
-             examples/watched python/src \
-             python/tests/foreign,$(addprefix $(dir)/*,.c .h .cc)))
+             examples/watched python/src python/tests/foreign,$(addprefix $(dir)/*,.c .h .cc)))
 
 LIBRARY_OBJECTS := $(LIBRARY_SOURCES:%.c=$(OBJ)/%.o)
 PIC_OBJECTS := $(LIBRARY_SOURCES:%.c=$(PIC)/%.o)

@@ -15,9 +15,8 @@
 #define SYS_LIMITED  0
 #define SYS_COLLECTS 0
 
-typedef int sys_thread;
-typedef int sys_type;
-
+SYS_PLAIN_THREADS
+SYS_NO_TYPES
 SYS_PLAIN_STORES
 SYS_NO_SAFEPOINTS
 SYS_NO_REGIONS
@@ -37,38 +36,6 @@ static inline void sys_stop(struct sys_report *report)
 static inline const char *sys_error(void)
 {
     return "the allocator returned NULL";
-}
-
-static inline bool sys_attach(sys_thread *m)
-{
-    *m = 0;
-    return true;
-}
-
-static inline void sys_detach(sys_thread m)
-{
-    (void)m;
-}
-
-static inline bool sys_type_object(const char *name, size_t size, uint64_t refs, sys_type *type)
-{
-    (void)name, (void)size, (void)refs;
-    *type = 0;
-    return true;
-}
-
-static inline bool sys_type_buffer(const char *name, sys_type *type)
-{
-    (void)name;
-    *type = 0;
-    return true;
-}
-
-static inline bool sys_type_refs(const char *name, sys_type *type)
-{
-    (void)name;
-    *type = 0;
-    return true;
 }
 
 BENCH_INLINE void *sys_new(sys_thread m, sys_type type, size_t size)

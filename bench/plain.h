@@ -1,5 +1,5 @@
-/* bench/plain.h - what adapters of systems without precise roots, barriers or nodes share: frames
- * that are plain local variables, stores that are plain stores.
+/* bench/plain.h - what adapters of systems without precise roots, barriers, types or nodes share:
+ * frames that are plain local variables, stores that are plain stores.
  *
  * Invariant: a frame's references are on the C stack or in registers, where a conservative
  * collector finds them; a compiler may drop a frame that nobody reads. */
@@ -66,6 +66,42 @@
     static inline void sys_print_nodes(FILE *out)                                                  \
     {                                                                                              \
         (void)out;                                                                                 \
+    }
+
+/* Threads need not be registered: allocators, and collectors that see to it in pthread_create(). */
+#define SYS_PLAIN_THREADS                                                                          \
+    typedef int sys_thread;                                                                        \
+    static inline bool sys_attach(sys_thread *m)                                                   \
+    {                                                                                              \
+        *m = 0;                                                                                    \
+        return true;                                                                               \
+    }                                                                                              \
+    static inline void sys_detach(sys_thread m)                                                    \
+    {                                                                                              \
+        (void)m;                                                                                   \
+    }
+
+/* Systems that are told no types. */
+#define SYS_NO_TYPES                                                                               \
+    typedef int sys_type;                                                                          \
+    static inline bool sys_type_object(const char *name, size_t size, uint64_t refs,               \
+                                       sys_type *type)                                             \
+    {                                                                                              \
+        (void)name, (void)size, (void)refs;                                                        \
+        *type = 0;                                                                                 \
+        return true;                                                                               \
+    }                                                                                              \
+    static inline bool sys_type_buffer(const char *name, sys_type *type)                           \
+    {                                                                                              \
+        (void)name;                                                                                \
+        *type = 0;                                                                                 \
+        return true;                                                                               \
+    }                                                                                              \
+    static inline bool sys_type_refs(const char *name, sys_type *type)                             \
+    {                                                                                              \
+        (void)name;                                                                                \
+        *type = 0;                                                                                 \
+        return true;                                                                               \
     }
 
 #endif

@@ -38,6 +38,7 @@ struct hg_pacing {
     bool full_next;            /* the next collection should be full                         */
     bool enabled;              /* automatic collection (atomic)                              */
     size_t live_blocks;        /* used after the last full collection                        */
+    uint64_t full_live;        /* bytes that lived then                                      */
     size_t free_blocks;        /* of the budget, after it                                    */
     uint64_t promoted;         /* bytes that survived minor collections since then            */
     uint64_t lost;             /* remembered sets are incomplete: full next (atomic)         */

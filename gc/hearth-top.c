@@ -265,9 +265,16 @@ static void print_string(const char *text)
     putchar('"');
 }
 
-static void print_count(const char *name, uint64_t value)
+/* A member of a JSON object. */
+struct count {
+    const char *name;
+    uint64_t value;
+};
+
+static void print_counts(const struct count *count, size_t counts)
 {
-    printf("\"%s\": %" PRIu64 ", ", name, value);
+    for (size_t i = 0; i < counts; i++)
+        printf("\"%s\": %" PRIu64 ", ", count[i].name, count[i].value);
 }
 
 static void print_share(double share)
@@ -286,17 +293,20 @@ static void print_nodes(const struct hg_page *page, uint64_t now)
         const hearth_node_stats *node = &page->node[n].stats;
         printf("%s\n     {\"node\": %d, \"os_node\": %d, ", n > 0 ? "," : "", node->node,
                node->os_node);
-        print_count("live_bytes", node->live_bytes);
-        print_count("live_objects", node->live_objects);
-        print_count("used_bytes", used_of(node));
-        print_count("free_bytes", node->free_blocks * 65536);
-        print_count("large_bytes", node->large_bytes);
-        print_count("chunks", node->chunks);
-        print_count("spilled_blocks", node->spilled_in);
-        print_count("released_bytes", node->released_bytes);
-        print_count("allocated_bytes", node->allocated_bytes);
-        print_count("bytes_per_second", rate_now(page, page->node[n].rate, now));
-        print_count("received", node->received);
+        const struct count of_node[] = {
+            {"live_bytes", node->live_bytes},
+            {"live_objects", node->live_objects},
+            {"used_bytes", used_of(node)},
+            {"free_bytes", node->free_blocks * 65536},
+            {"large_bytes", node->large_bytes},
+            {"chunks", node->chunks},
+            {"spilled_blocks", node->spilled_in},
+            {"released_bytes", node->released_bytes},
+            {"allocated_bytes", node->allocated_bytes},
+            {"bytes_per_second", rate_now(page, page->node[n].rate, now)},
+            {"received", node->received},
+        };
+        print_counts(of_node, sizeof of_node / sizeof *of_node);
         print_share(local_share(page, n));
         printf("}");
     }
@@ -314,29 +324,31 @@ static void print_page(const struct hg_page *page)
     printf(", \"alive\": %s, \"heap\": %u, \"version\": ", is_alive(page) ? "1" : "0", page->heap);
     print_string(page->library);
     printf(",\n   ");
-    print_count("age_ns", now > page->created_ns ? now - page->created_ns : 0);
-    print_count("updated_ns_ago", now > page->updated_ns ? now - page->updated_ns : 0);
-    print_count("threads", (uint64_t)s->mutators);
-    print_count("used_bytes", s->heap_bytes);
-    print_count("budget_bytes", s->budget_bytes);
-    print_count("limit_bytes", s->limit_bytes);
-    print_count("peak_bytes", s->peak_heap_bytes);
-    print_count("nursery_bytes", s->nursery_bytes);
-    print_count("external_bytes", s->external_bytes);
-    print_count("live_bytes", s->live_bytes);
-    print_count("live_objects", s->live_objects);
-    print_count("allocated_bytes", s->allocated_bytes);
-    print_count("bytes_per_second", rate_now(page, page->rate, now));
-    print_count("spilled_blocks", s->spilled_blocks);
+    const struct count of_heap[] = {
+        {"age_ns", now > page->created_ns ? now - page->created_ns : 0},
+        {"updated_ns_ago", now > page->updated_ns ? now - page->updated_ns : 0},
+        {"threads", (uint64_t)s->mutators},
+        {"used_bytes", s->heap_bytes},
+        {"budget_bytes", s->budget_bytes},
+        {"limit_bytes", s->limit_bytes},
+        {"peak_bytes", s->peak_heap_bytes},
+        {"nursery_bytes", s->nursery_bytes},
+        {"external_bytes", s->external_bytes},
+        {"live_bytes", s->live_bytes},
+        {"live_objects", s->live_objects},
+        {"allocated_bytes", s->allocated_bytes},
+        {"bytes_per_second", rate_now(page, page->rate, now)},
+        {"spilled_blocks", s->spilled_blocks},
+    };
+    print_counts(of_heap, sizeof of_heap / sizeof *of_heap);
     printf("\n   ");
-    print_count("minor_collections", s->minor_count);
-    print_count("full_collections", s->full_count);
-    print_count("pause_p50_ns", s->pause_p50_ns);
-    print_count("pause_p99_ns", s->pause_p99_ns);
-    print_count("pause_max_ns", s->pause_max_ns);
-    print_count("pause_total_ns", s->pause_total_ns);
-    print_count("finalizers", s->finalizers);
-    print_count("finalizers_due", s->finalizers_due);
+    const struct count of_collections[] = {
+        {"minor_collections", s->minor_count}, {"full_collections", s->full_count},
+        {"pause_p50_ns", s->pause_p50_ns},     {"pause_p99_ns", s->pause_p99_ns},
+        {"pause_max_ns", s->pause_max_ns},     {"pause_total_ns", s->pause_total_ns},
+        {"finalizers", s->finalizers},         {"finalizers_due", s->finalizers_due},
+    };
+    print_counts(of_collections, sizeof of_collections / sizeof *of_collections);
     print_share(local_share(page, -1));
     printf(",\n");
     print_nodes(page, now);

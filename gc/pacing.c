@@ -148,13 +148,16 @@ static double hg_room(const hearth_heap *heap, double live)
     return room;
 }
 
-/* Room for a heap of `used` blocks after the last full collection. */
-static void hg_budget_set(hearth_heap *heap, size_t used, size_t external)
+/* Room for a heap that held so much after the last full collection: by what lives, not by the blocks that hold it. Else
+ * a heap full of holes would get room for as many again each time. But some room above the blocks there must be. */
+static void hg_budget_set(hearth_heap *heap, size_t used, uint64_t live_bytes, size_t external)
 {
     struct hg_pacing *pacing = &heap->pacing;
     struct ha_space *space = &heap->space;
-    double live = (double)(used << HA_BLOCK_SHIFT) + (double)external;
-    double wanted = (double)used + hg_room(heap, live) / HA_BLOCK;
+    double live = (double)live_bytes + (double)external;
+    double wanted = ((double)live_bytes + hg_room(heap, live)) / HA_BLOCK;
+    double floor = (double)used + live / HG_SOFT_SHARE / HA_BLOCK;
+    wanted = wanted < floor ? floor : wanted;
     size_t budget = wanted < (double)space->limit ? (size_t)wanted : space->limit;
     size_t least = pacing->min_budget;
     size_t soft = __atomic_load_n(&pacing->soft_limit, __ATOMIC_RELAXED) >> HA_BLOCK_SHIFT;
@@ -168,12 +171,13 @@ static void hg_budget_set(hearth_heap *heap, size_t used, size_t external)
 }
 
 /* After a full collection. */
-static void hg_budget_after_full(hearth_heap *heap)
+static void hg_budget_after_full(hearth_heap *heap, uint64_t live_bytes)
 {
     size_t used = heap->space.used, external = hg_external_after(heap);
     size_t soft = __atomic_load_n(&heap->pacing.soft_limit, __ATOMIC_RELAXED);
     heap->pacing.live_blocks = used;
-    hg_budget_set(heap, used, external);
+    heap->pacing.full_live = live_bytes;
+    hg_budget_set(heap, used, live_bytes, external);
     heap->pacing.free_blocks = heap->space.budget - used;
     hg_pressure_after(&heap->pressure, soft != 0 && (used << HA_BLOCK_SHIFT) + external > soft);
 }
@@ -258,14 +262,14 @@ void hg_pacing_after(hearth_heap *heap, const hearth_collection *collection, uin
     if (balanced)
         hg_balance_after(heap, full, allocated, survived, collection->live_bytes);
     if (balanced && !full && heap->pacing.live_blocks != 0) { /* an idle heap's room shrinks */
-        hg_budget_set(heap, heap->pacing.live_blocks, heap->external.base);
+        hg_budget_set(heap, heap->pacing.live_blocks, heap->pacing.full_live, heap->external.base);
         heap->external.charged = 0; /* the next hearth_external_add takes it off again */
     }
     heap->pacing.promoted = full ? 0 : heap->pacing.promoted + survived;
     if (full) {
         heap->pacing.full_next = false;
         heap->pacing.lost = 0;
-        hg_budget_after_full(heap);
+        hg_budget_after_full(heap, collection->live_bytes);
     }
     size_t vacant =
         space->budget > space->used ? (space->budget - space->used) << HA_BLOCK_SHIFT : 0;

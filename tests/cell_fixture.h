@@ -19,6 +19,13 @@ static inline struct fixture cell_open(int mode)
     return fixture_open(cell_mode[mode]);
 }
 
+/* The same whatever options the runner was given: for tests that count, or that say what is old. */
+static inline struct fixture cell_open_alone(void)
+{
+    fixture_alone();
+    return fixture_open("verify=on");
+}
+
 /* Collect and have it verified. */
 static inline void cell_collect(struct fixture *f, int generation)
 {
@@ -37,6 +44,16 @@ static inline size_t cell_young(const struct fixture *f, int group)
 static inline size_t cell_old(const struct fixture *f, int group)
 {
     return f->heap->cells.old[group].count;
+}
+
+static inline size_t cell_known(const struct fixture *f, int group)
+{
+    return cell_young(f, group) + cell_old(f, group);
+}
+
+static inline bool cell_is_old(void *object)
+{
+    return *hearth_header_of(object) & HEARTH_OBJECT_OLD;
 }
 
 static inline void *cell_weak(struct fixture *f, void *target)
@@ -61,6 +78,16 @@ static inline void *cell_refs(struct fixture *f, size_t count)
 
     EXPECT(array != NULL);
     return array;
+}
+
+/* An array that is old: what is stored into it is younger. */
+static inline void *cell_old_refs(struct fixture *f, size_t count)
+{
+    HEARTH_FRAME(f->mutator, frame, 1);
+    frame.ref[0] = cell_refs(f, count);
+    cell_collect(f, 1);
+    HEARTH_FRAME_END(f->mutator, frame);
+    return frame.ref[0];
 }
 
 static inline void cell_set(struct fixture *f, void *array, size_t i, void *value)

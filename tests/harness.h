@@ -70,6 +70,14 @@ int harness_nodes(int count);
 /* hearth_options_parse, with the number after fake-nodes= by harness_nodes. */
 hearth_status harness_parse(hearth_options *options, const char *text);
 
+/* As ck_assert, for loops and threads: Check writes a record at every assertion of its own. */
+#define EXPECT(condition)                                                                          \
+    do {                                                                                           \
+        if (!(condition))                                                                          \
+            ck_abort_msg("Assertion '%s' failed; last error: %s", #condition,                      \
+                         hearth_last_error());                                                     \
+    } while (0)
+
 /* The call must return HEARTH_OK; if not, its last error is shown. Evaluates `call` once. */
 #define HARNESS_OK(call)                                                                           \
     do {                                                                                           \

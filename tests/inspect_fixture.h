@@ -14,14 +14,6 @@
 #include "gc/inspect.h"
 #include "tests/oracle.h"
 
-/* As ck_assert, for loops: Check writes a record at every assertion of its own. */
-#define EXPECT(condition)                                                                          \
-    do {                                                                                           \
-        if (!(condition))                                                                          \
-            ck_abort_msg("Assertion '%s' failed; last error: %s", #condition,                      \
-                         hearth_last_error());                                                     \
-    } while (0)
-
 /* Modes in which everything is tried. */
 static const char *const shadow_options[] = {
     "verify=on,heap-limit=64m",
@@ -119,6 +111,12 @@ static inline void shadow_open(struct shadow *s, const char *options, uint64_t s
         oracle_step(&s->oracle);
     HARNESS_OK(hearth_gc_enable(s->heap.heap));
     shadow_take(s);
+}
+
+/* A heap of its own for each mode and seed. */
+static inline void shadow_open_mode(struct shadow *s, int mode)
+{
+    shadow_open(s, shadow_options[mode], harness_seed() + (uint64_t)mode, 1500);
 }
 
 static inline void shadow_close(struct shadow *s)

@@ -29,14 +29,6 @@
 
 enum { FIXTURE_KIB = 1 << 10, FIXTURE_MIB = 1 << 20 };
 
-/* As ck_assert, for loops and threads: Check writes a record at every assertion of its own. */
-#define EXPECT(condition)                                                                          \
-    do {                                                                                           \
-        if (!(condition))                                                                          \
-            ck_abort_msg("Assertion '%s' failed; last error: %s", #condition,                      \
-                         hearth_last_error());                                                     \
-    } while (0)
-
 /* Two references, a number and a word that is no reference. */
 struct fixture_node {
     void *left;

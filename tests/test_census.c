@@ -13,7 +13,7 @@ START_TEST(every_object_is_counted_once)
     } should[ORACLE_KINDS];
     size_t kinds = 0;
 
-    shadow_open(&s, shadow_options[_i], harness_seed() + (uint64_t)_i, 1500);
+    shadow_open_mode(&s, _i);
     memset(should, 0, sizeof(should));
     for (size_t i = 0; i < s.count; i++) {
         const struct oracle_object *o = s.object[i];

@@ -15,6 +15,34 @@ static const char *const options[] = {
 };
 enum { OPTIONS = sizeof(options) / sizeof(options[0]), LONE = 3 };
 
+/* Collect: so many objects live, and a full collection traces each of them once. */
+static hearth_collection collect_live(struct fixture *f, int generation, uint64_t live)
+{
+    hearth_collection c = fixture_collect(f, generation);
+
+    ck_assert_uint_eq(fixture_stats(f).live_objects, live);
+    if (generation == 2 || c.kind == HEARTH_GC_FULL)
+        ck_assert_uint_eq(c.objects_traced, live);
+    return c;
+}
+
+/* Three times, of these generations; each sends so many references at most. Then the heap is verified. */
+static void collect_thrice(struct fixture *f, const int *generation, uint64_t live, uint64_t sent)
+{
+    for (int i = 0; i < 3; i++)
+        ck_assert_uint_le(collect_live(f, generation[i], live).sent, sent);
+    HARNESS_OK(hearth_verify(f->m));
+}
+
+/* Collect a list: a single reference is followed, not sent. */
+static hearth_collection collect_list(struct fixture *f, uint64_t count)
+{
+    hearth_collection c = collect_live(f, 2, count);
+
+    ck_assert_uint_le(c.sent, count / 100);
+    return c;
+}
+
 START_TEST(a_list_may_change_nodes_at_every_link)
 {
     uint64_t count = harness_scaled(_i == 3 ? 1000000 : 100000);
@@ -23,9 +51,7 @@ START_TEST(a_list_may_change_nodes_at_every_link)
     fixture_open(&f, options[_i]);
     HEARTH_FRAME(f.m, frame, 1);
     fixture_list_on(&f, &frame.ref[0], count, nodes_of(&f), 1);
-    hearth_collection c = fixture_collect(&f, 2);
-    ck_assert_uint_eq(c.objects_traced, count);
-    ck_assert_uint_le(c.sent, count / 100); /* a single reference is followed */
+    hearth_collection c = collect_list(&f, count);
     if (f.heap->trace->mail.nodes > 1)
         ck_assert_uint_lt(c.local, count - count / 100);
     fixture_expect_list(frame.ref[0], count);
@@ -82,10 +108,7 @@ START_TEST(links_may_lead_back)
     fixture_list_on(&f, &frame.ref[0], count, nodes_of(&f), 1);
     for (struct item *item = frame.ref[0]; item->next != NULL; item = item->next)
         HARNESS_OK(hearth_store(f.m, item->next, &((struct item *)item->next)->other, item));
-    hearth_collection c = fixture_collect(&f, 2);
-    ck_assert_uint_eq(c.objects_traced, count);
-    ck_assert_uint_le(c.sent, count / 100);
-    ck_assert_uint_eq(fixture_stats(&f).live_objects, count);
+    collect_list(&f, count);
     fixture_expect_list(frame.ref[0], count);
     HEARTH_FRAME_END(f.m, frame);
     fixture_close(&f);
@@ -114,15 +137,7 @@ START_TEST(links_may_have_company)
         frame.ref[0] = item;
     }
     frame.ref[1] = NULL;
-    for (int i = 0; i < 3; i++) {
-        hearth_collection c = fixture_collect(&f, i == 1 ? 0 : 2);
-        ck_assert_uint_eq(fixture_stats(&f).live_objects, 2 * count);
-        if (c.kind == HEARTH_GC_FULL)
-            ck_assert_uint_eq(c.objects_traced, 2 * count);
-        if (_i < LONE)
-            ck_assert_uint_eq(c.sent, 0);
-    }
-    HARNESS_OK(hearth_verify(f.m));
+    collect_thrice(&f, (int[]){2, 0, 2}, 2 * count, _i < LONE ? 0 : UINT64_MAX);
     fixture_expect_list(frame.ref[0], count);
     HEARTH_FRAME_END(f.m, frame);
     fixture_close(&f);
@@ -158,14 +173,7 @@ START_TEST(links_may_be_of_any_kind)
         hearth_store_init(&object[length != 0 ? length - 1 : 0], frame.ref[0]);
         frame.ref[0] = object;
     }
-    for (int i = 0; i < 3; i++) {
-        hearth_collection c = fixture_collect(&f, 2);
-        ck_assert_uint_eq(c.objects_traced, COUNT);
-        ck_assert_uint_eq(fixture_stats(&f).live_objects, COUNT);
-        if (_i < LONE)
-            ck_assert_uint_le(c.sent, 1);
-    }
-    HARNESS_OK(hearth_verify(f.m));
+    collect_thrice(&f, (int[]){2, 2, 2}, COUNT, _i < LONE ? 1 : UINT64_MAX);
     HEARTH_FRAME_END(f.m, frame);
     fixture_close(&f);
 }
@@ -225,12 +233,7 @@ START_TEST(addresses_outside_of_all_windows_are_not_followed)
         hearth_store_init(&object[1], outside[i % kinds]);
         frame.ref[0] = object;
     }
-    for (int i = 0; i < 3; i++) {
-        HARNESS_OK(hearth_gc_collect(f.m, i));
-        ck_assert_uint_eq(fixture_stats(&f).live_objects, COUNT);
-    }
-    ck_assert_uint_eq(fixture_last(&f).objects_traced, COUNT);
-    HARNESS_OK(hearth_verify(f.m));
+    collect_thrice(&f, (int[]){0, 1, 2}, COUNT, UINT64_MAX);
     HEARTH_FRAME_END(f.m, frame);
     fixture_close(&f);
 }
@@ -319,11 +322,8 @@ START_TEST(sparse_random_graphs_are_traced)
         struct item **stack = malloc((2 * COUNT + 2) * sizeof(struct item *));
         EXPECT(stack != NULL);
         uint64_t expected = count_reached(stack, frame.ref[1], round);
-        for (int i = 0; i < 2; i++) {
-            hearth_collection c = fixture_collect(&f, 2);
-            ck_assert_uint_eq(c.objects_traced, expected);
-            ck_assert_uint_eq(fixture_stats(&f).live_objects, expected);
-        }
+        for (int i = 0; i < 2; i++)
+            collect_live(&f, 2, expected);
         ck_assert_uint_eq(count_reached(stack, frame.ref[1], round + ROUNDS), expected);
         HARNESS_OK(hearth_verify(f.m));
         free(stack);

@@ -4,13 +4,6 @@
 #include "alloc/class.h"
 #include "tests/harness.h"
 
-/* As ck_assert, for loops: Check writes a record at every assertion of its own. */
-#define EXPECT(condition)                                                                          \
-    do {                                                                                           \
-        if (!(condition))                                                                          \
-            ck_abort_msg("Assertion '%s' failed", #condition);                                     \
-    } while (0)
-
 /* The cells as the documentation has them: 16-byte steps to 256, eight steps per doubling to 8 KiB,
  * then the largest multiples of 16 of which 7, 6, ... 2 fit into a block behind 8 bytes. */
 static unsigned independent_cells(uint32_t *cell)

@@ -9,12 +9,6 @@
 #include "tests/harness.h"
 #include "topology/os.h"
 
-#define EXPECT(condition)                                                                          \
-    do {                                                                                           \
-        if (!(condition))                                                                          \
-            ck_abort_msg("Assertion '%s' failed", #condition);                                     \
-    } while (0)
-
 static struct hearth_topology *topology_of(const char *text)
 {
     struct hearth_topology *topology = NULL;
@@ -67,6 +61,27 @@ static void wait_for(const int *value, int wanted)
         nanosleep(&pause, NULL);
 }
 
+/* Open a phase, call helpers and wait until so many are inside, where they stay if the phase says so. */
+static void gather(struct hg_crew *crew, struct phase *phase, int called, int come)
+{
+    hg_crew_open(crew, phase_fn, phase);
+    hg_crew_call(crew, called);
+    wait_for(&phase->inside, come);
+}
+
+/* Let them go; how many had joined. */
+static int release(struct hg_crew *crew, bool *hold)
+{
+    __atomic_store_n(hold, false, __ATOMIC_SEQ_CST);
+    return hg_crew_close(crew);
+}
+
+static void destroy(struct hg_crew *crew, struct hearth_topology *topology)
+{
+    hg_crew_destroy(crew);
+    ht_topology_destroy(topology);
+}
+
 START_TEST(no_thread_exists_before_it_is_needed)
 {
     struct hearth_topology *topology = topology_of("");
@@ -90,21 +105,17 @@ START_TEST(as_many_as_are_called_may_come)
     for (int wanted = 1; wanted <= 6; wanted++) {
         int come = wanted < 4 ? wanted : 4;
         struct phase phase = {.crew = crew, .hold = true};
-        hg_crew_open(crew, phase_fn, &phase);
-        hg_crew_call(crew, wanted);
-        wait_for(&phase.inside, come);
+        gather(crew, &phase, wanted, come);
         ck_assert_int_ge(crew->started, come);
         hg_crew_call(crew, wanted); /* as many more, where there is room */
         ck_assert_int_le(crew->started, 4);
-        __atomic_store_n(&phase.hold, false, __ATOMIC_SEQ_CST);
-        int joined = hg_crew_close(crew);
+        int joined = release(crew, &phase.hold);
         ck_assert_int_eq(phase.inside, 0);
         ck_assert_int_eq(joined, phase.total);
         ck_assert_int_ge(joined, come);
         ck_assert_int_le(joined, 4);
     }
-    hg_crew_destroy(crew);
-    ht_topology_destroy(topology);
+    destroy(crew, topology);
 }
 END_TEST
 
@@ -126,8 +137,7 @@ START_TEST(closing_does_not_wait_for_late_ones)
         free(phase); /* nobody may look at it any more */
     }
     (void)joined; /* any number is right */
-    hg_crew_destroy(crew);
-    ht_topology_destroy(topology);
+    destroy(crew, topology);
 }
 END_TEST
 
@@ -144,8 +154,7 @@ START_TEST(a_closed_phase_is_not_entered)
     nanosleep(&pause, NULL);
     ck_assert_int_eq(phase.total, 0);
     ck_assert_int_eq(crew->started, 0);
-    hg_crew_destroy(crew);
-    ht_topology_destroy(topology);
+    destroy(crew, topology);
 }
 END_TEST
 
@@ -156,26 +165,18 @@ START_TEST(threads_that_do_not_start_are_done_without)
     struct phase phase = {.crew = crew, .hold = true};
 
     ht_fault_arm(HT_FAULT_THREAD, 1, true);
-    hg_crew_open(crew, phase_fn, &phase);
-    hg_crew_call(crew, 3);
+    gather(crew, &phase, 3, 0);
     ck_assert_int_eq(crew->started, 0);
     ck_assert_int_eq(hg_crew_close(crew), 0);
     ht_fault_arm(HT_FAULT_THREAD, 2, true); /* one starts */
-    hg_crew_open(crew, phase_fn, &phase);
-    hg_crew_call(crew, 3);
-    wait_for(&phase.inside, 1);
+    gather(crew, &phase, 3, 1);
     ck_assert_int_eq(crew->started, 1);
     ht_fault_arm(HT_FAULT_THREAD, 0, false);
-    __atomic_store_n(&phase.hold, false, __ATOMIC_SEQ_CST);
-    ck_assert_int_eq(hg_crew_close(crew), 1);
+    ck_assert_int_eq(release(crew, &phase.hold), 1);
     struct phase again = {.crew = crew, .hold = true}; /* those that failed are tried again */
-    hg_crew_open(crew, phase_fn, &again);
-    hg_crew_call(crew, 3);
-    wait_for(&again.inside, 3);
-    __atomic_store_n(&again.hold, false, __ATOMIC_SEQ_CST);
-    ck_assert_int_eq(hg_crew_close(crew), 3);
-    hg_crew_destroy(crew);
-    ht_topology_destroy(topology);
+    gather(crew, &again, 3, 3);
+    ck_assert_int_eq(release(crew, &again.hold), 3);
+    destroy(crew, topology);
 }
 END_TEST
 
@@ -204,8 +205,7 @@ START_TEST(the_number_of_workers_is_bounded)
     hg_crew_open(crew, phase_fn, NULL);
     hg_crew_call(crew, 5); /* nobody */
     ck_assert_int_eq(hg_crew_close(crew), 0);
-    hg_crew_destroy(crew);
-    ht_topology_destroy(topology);
+    destroy(crew, topology);
 }
 END_TEST
 
@@ -245,10 +245,8 @@ START_TEST(workers_are_bound_to_their_nodes)
     hg_crew_open(crew, binding_fn, &binding);
     hg_crew_call(crew, 4);
     wait_for(&binding.inside, 4);
-    __atomic_store_n(&binding.hold, false, __ATOMIC_SEQ_CST);
-    ck_assert_int_eq(hg_crew_close(crew), 4);
-    hg_crew_destroy(crew);
-    ht_topology_destroy(topology);
+    ck_assert_int_eq(release(crew, &binding.hold), 4);
+    destroy(crew, topology);
 }
 END_TEST
 
@@ -265,11 +263,8 @@ START_TEST(every_node_but_the_opener_s_has_a_helper)
             int node = round * 3 % NODES, here[NODES] = {0};
             here[node] = 1;
             hg_crew_spare(crew, node);
-            hg_crew_open(crew, phase_fn, &phase);
-            hg_crew_call(crew, HG_CREW_MAX);
-            wait_for(&phase.inside, workers - 1);
-            __atomic_store_n(&phase.hold, false, __ATOMIC_SEQ_CST);
-            ck_assert_int_eq(hg_crew_close(crew), workers - 1);
+            gather(crew, &phase, HG_CREW_MAX, workers - 1);
+            ck_assert_int_eq(release(crew, &phase.hold), workers - 1);
             for (int i = 1; i < HG_CREW_MAX; i++) {
                 here[hg_crew_node(crew, i)] += phase.entered[i];
                 ck_assert(phase.entered[i] == 0 || hg_crew_comes(crew, i));

@@ -274,11 +274,9 @@ END_TEST
 /* An old ephemeron whose key is younger is not traced by minor collections, nor remembered. */
 START_TEST(old_ephemerons_with_young_keys)
 {
-    fixture_alone();
-    struct fixture f = fixture_open("verify=on");
+    struct fixture f = cell_open_alone();
     HEARTH_FRAME(f.mutator, frame, 4);
-    frame.ref[0] = cell_refs(&f, 2);
-    cell_collect(&f, 1);
+    frame.ref[0] = cell_old_refs(&f, 2);
     frame.ref[1] = fixture_new(f.mutator, f.node, 1);
     frame.ref[2] = fixture_new(f.mutator, f.node, 2);
     struct fixture_node *value = frame.ref[2];
@@ -287,9 +285,9 @@ START_TEST(old_ephemerons_with_young_keys)
     frame.ref[2] = frame.ref[3] = NULL;
     cell_collect(&f, 0); /* now it is old, its key is not */
     frame.ref[3] = *(void **)frame.ref[0];
-    ck_assert_uint_ne(*hearth_header_of(frame.ref[3]) & HEARTH_OBJECT_OLD, 0);
-    ck_assert_uint_eq(*hearth_header_of(frame.ref[1]) & HEARTH_OBJECT_OLD, 0);
-    ck_assert_uint_ne(*hearth_header_of(value) & HEARTH_OBJECT_OLD, 0);
+    ck_assert(cell_is_old(frame.ref[3]));
+    ck_assert(!cell_is_old(frame.ref[1]));
+    ck_assert(cell_is_old(value));
     frame.ref[2] = value = fixture_new(f.mutator, f.node, 3);
     HARNESS_OK(hearth_ephemeron_set_value(f.mutator, frame.ref[3], value));
     frame.ref[2] = frame.ref[3] = NULL;
@@ -311,11 +309,9 @@ END_TEST
 /* The same, with a key that dies young. */
 START_TEST(keys_die_in_minor_collections)
 {
-    fixture_alone();
-    struct fixture f = fixture_open("verify=on");
+    struct fixture f = cell_open_alone();
     HEARTH_FRAME(f.mutator, frame, 3);
-    frame.ref[0] = cell_refs(&f, 2);
-    cell_collect(&f, 1);
+    frame.ref[0] = cell_old_refs(&f, 2);
     frame.ref[1] = fixture_new(f.mutator, f.node, 1);
     frame.ref[2] = fixture_new(f.mutator, f.node, 2);
     void *value = frame.ref[2];

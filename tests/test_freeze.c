@@ -29,6 +29,20 @@ static void push_many(struct fixture *f, void **list, uint64_t count)
         fixture_push(f, list, i);
 }
 
+/* A slot of an object holds a new item, which nothing else does. */
+static void store_item(struct fixture *f, void *object, void **slot, uint64_t number)
+{
+    void *list = NULL;
+    EXPECT(hearth_store(f->m, object, slot, fixture_push(f, &list, number)) == HEARTH_OK);
+}
+
+/* After a full collection so many objects live, frozen or not. */
+static void expect_live(struct fixture *f, uint64_t live)
+{
+    HARNESS_OK(hearth_gc_collect(f->m, 2));
+    ck_assert_uint_eq(fixture_stats(f).live_objects, live);
+}
+
 /* Young, aging and old objects, a large one, leaves, and garbage: all that there are. */
 START_TEST(everything_is_frozen_and_kept)
 {
@@ -98,14 +112,11 @@ START_TEST(what_is_stored_into_frozen_objects_lives)
         HARNESS_OK(hearth_store(f.m, item, &item->other,
                                 hearth_new_array(f.m, f.bytes, 100 + (size_t)round)));
         void **small = frame.ref[1], **large = frame.ref[2], **cards = frame.ref[3];
-        void *list = NULL;
         HARNESS_OK(hearth_store(f.m, small, &small[round], fixture_refs(&f, 3)));
         void **child = small[round];
         HARNESS_OK(hearth_store(f.m, child, &child[1], hearth_new_array(f.m, f.bytes, 77)));
-        HARNESS_OK(
-            hearth_store(f.m, large, &large[LARGE - 1 - round * 9999], fixture_push(&f, &list, 5)));
-        list = NULL;
-        HARNESS_OK(hearth_store(f.m, cards, &cards[round * 5], fixture_push(&f, &list, 6)));
+        store_item(&f, large, &large[LARGE - 1 - round * 9999], 5);
+        store_item(&f, cards, &cards[round * 5], 6);
         for (int k = 0; k < 4; k++)
             HARNESS_OK(hearth_gc_collect(f.m, (k * 2 + round) % 3));
         for (int i = 0; i <= round; i++) {
@@ -116,13 +127,11 @@ START_TEST(what_is_stored_into_frozen_objects_lives)
         }
         EXPECT(hearth_length(f.heap, item->other) == 100 + (size_t)round);
     }
-    HARNESS_OK(hearth_gc_collect(f.m, 2));
     /* 100 + 3 frozen; 4 x (array, bytes, item, item) and the last of the 4 byte arrays */
-    ck_assert_uint_eq(fixture_stats(&f).live_objects, 103 + 17);
+    expect_live(&f, 103 + 17);
     ck_assert_uint_eq(hearth_gc_get_freeze_count(f.heap), 103);
     HARNESS_OK(hearth_gc_unfreeze(f.m));
-    HARNESS_OK(hearth_gc_collect(f.m, 2));
-    ck_assert_uint_eq(fixture_stats(&f).live_objects, 103 + 17);
+    expect_live(&f, 103 + 17);
     HEARTH_FRAME_END(f.m, frame);
     fixture_close(&f);
 }
@@ -138,8 +147,7 @@ START_TEST(freezing_twice_adds_up)
     push_many(&f, &frame.ref[0], 50);
     HARNESS_OK(hearth_gc_freeze(f.m));
     struct item *old = frame.ref[0];
-    void *list = NULL;
-    HARNESS_OK(hearth_store(f.m, old, &old->other, fixture_push(&f, &list, 9)));
+    store_item(&f, old, &old->other, 9);
     ck_assert(fixture_header(old) & HG_OBJECT_THAWED);
     HARNESS_OK(hearth_gc_freeze(f.m));
     ck_assert_uint_eq(hearth_gc_get_freeze_count(f.heap), 51);
@@ -148,8 +156,7 @@ START_TEST(freezing_twice_adds_up)
     HARNESS_OK(hearth_gc_collect(f.m, 2));
     EXPECT(((struct item *)old->other)->number == 9);
     HARNESS_OK(hearth_store(f.m, old, &old->other, NULL));
-    list = NULL;
-    HARNESS_OK(hearth_store(f.m, old, &old->other, fixture_push(&f, &list, 10)));
+    store_item(&f, old, &old->other, 10);
     HARNESS_OK(hearth_gc_collect(f.m, 2));
     HARNESS_OK(hearth_gc_collect(f.m, 2));
     EXPECT(((struct item *)old->other)->number == 10);
@@ -187,8 +194,7 @@ START_TEST(without_memory_nothing_is_lost)
     ck_assert_uint_eq(fixture_stats(&f).live_objects, 4000);
     HARNESS_OK(hearth_gc_unfreeze(f.m));
     ck_assert(!f.heap->control.thaw_lost);
-    HARNESS_OK(hearth_gc_collect(f.m, 2));
-    ck_assert_uint_eq(fixture_stats(&f).live_objects, 4000);
+    expect_live(&f, 4000);
     HEARTH_FRAME_END(f.m, frame);
     fixture_close(&f);
 }
@@ -217,10 +223,8 @@ START_TEST(a_dropped_reference_is_found_again)
     HARNESS_OK(hearth_gc_freeze(f.m));
     for (int i = 0; i < 3; i++) {
         void **wide = frame.ref[0];
-        for (size_t k = 0; k < WIDE; k++) {
-            void *list = NULL;
-            EXPECT(hearth_store(f.m, wide, &wide[k], fixture_push(&f, &list, k)) == HEARTH_OK);
-        }
+        for (size_t k = 0; k < WIDE; k++)
+            store_item(&f, wide, &wide[k], k);
         fixture_exhaust(&f);
         HARNESS_OK(hearth_gc_collect(f.m, i % 2 == 0 ? 0 : 2));
         ht_fault_arm(HT_FAULT_RESERVE, 0, false);

@@ -29,7 +29,7 @@ START_TEST(it_holds_what_is_reachable)
     struct shadow s;
     struct hg_graph graph;
 
-    shadow_open(&s, shadow_options[_i], harness_seed() + (uint64_t)_i, 1500);
+    shadow_open_mode(&s, _i);
     hearth_heap *heap = s.heap.heap;
     for (int round = 0; round < 6; round++) {
         size_t barred = round == 0 ? SIZE_MAX : shadow_pick(&s);
@@ -54,7 +54,7 @@ START_TEST(following_stops_at_what_is_looked_for)
     struct shadow s;
     struct hg_graph graph;
 
-    shadow_open(&s, shadow_options[_i], harness_seed() + (uint64_t)_i, 1500);
+    shadow_open_mode(&s, _i);
     size_t *distance = calloc(s.count + 1, sizeof(*distance));
     shadow_distances(&s, SIZE_MAX, distance);
     for (int round = 0; round < 6; round++) {

@@ -4,6 +4,7 @@
 
 #include "gc/cell.h"
 #include "tests/json.h"
+#include "tests/text.h"
 
 enum { PAIRS = 24, EPHEMERONS = 20, WEAKS = 4, ALL = PAIRS + EPHEMERONS + WEAKS, NONE = -1 };
 
@@ -152,25 +153,10 @@ START_TEST(long_chains)
 }
 END_TEST
 
-struct text {
-    char *at;
-    size_t length;
-};
-
-static bool text_add(void *data, const char *part, size_t length)
-{
-    struct text *text = data;
-    text->at = realloc(text->at, text->length + length + 1);
-    memcpy(text->at + text->length, part, length);
-    text->length += length;
-    text->at[text->length] = '\0';
-    return true;
-}
-
 START_TEST(weak_edges_in_a_snapshot)
 {
     struct fixture f = fixture_open("");
-    struct text text = {NULL, 0};
+    struct text text = {0};
     size_t edges, weak = 0;
     HEARTH_FRAME(f.mutator, frame, 4);
     frame.ref[0] = fixture_new(f.mutator, f.node, 1);

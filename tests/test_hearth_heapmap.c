@@ -3,69 +3,21 @@
  * The program's source is compiled into the test and run in a child, as test_hearth_info.c does. */
 #define _GNU_SOURCE 1
 
-#include <fcntl.h>
-
 #define main hearth_heapmap_main
 #include "gc/hearth-heapmap.c"
 #undef main
 
-#include "tests/trace_fixture.h"
-
-static char directory[64], map_path[96], out[1 << 22], error[1 << 12];
-
-static void slurp(const char *name, char *into, size_t size)
-{
-    char file[160];
-    snprintf(file, sizeof file, "%s/%s", directory, name);
-    FILE *stream = fopen(file, "r");
-    ck_assert_ptr_nonnull(stream);
-    size_t length = fread(into, 1, size - 1, stream);
-    into[length] = '\0';
-    fclose(stream);
-    unlink(file);
-}
-
-static void redirect(const char *name, int descriptor)
-{
-    char file[160];
-    snprintf(file, sizeof file, "%s/%s", directory, name);
-    int to = open(file, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    if (to < 0 || dup2(to, descriptor) < 0)
-        _exit(126);
-}
+#include "tests/program_fixture.h"
 
 static int heapmap(const char *a, const char *b, const char *c)
 {
-    char *argv[5] = {(char *)(uintptr_t) "hearth-heapmap", (char *)(uintptr_t)a,
-                     (char *)(uintptr_t)b, (char *)(uintptr_t)c};
-    int argc = 1 + (a != NULL) + (b != NULL) + (c != NULL), status;
-    fflush(NULL);
-    pid_t child = fork();
-    if (child == 0) {
-        redirect("out", STDOUT_FILENO);
-        redirect("error", STDERR_FILENO);
-        int result = hearth_heapmap_main(argc, argv);
-        fflush(NULL);
-        _exit(result);
-    }
-    ck_assert_int_eq(waitpid(child, &status, 0), child);
-    ck_assert_msg(WIFEXITED(status), "wait status %d", status);
-    slurp("out", out, sizeof out);
-    slurp("error", error, sizeof error);
-    return WEXITSTATUS(status);
+    return program_end(program_start(hearth_heapmap_main, "hearth-heapmap", a, b, c));
 }
 
-static void open_directory(void)
+static void remove_map(void)
 {
-    snprintf(directory, sizeof directory, "/tmp/hearth-heapmap-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(directory));
-    snprintf(map_path, sizeof map_path, "%s/map", directory);
-}
-
-static void close_directory(void)
-{
-    unlink(map_path);
-    ck_assert_int_eq(rmdir(directory), 0);
+    unlink(path);
+    file_close();
 }
 
 /* A map of a heap that has some of everything. */
@@ -83,7 +35,7 @@ static void write_map(void)
     frame.ref[2] = fixture_refs(&f, 1500000);
     HARNESS_OK(hearth_gc_collect(f.m, 0));
     EXPECT(hearth_new_array(f.m, f.bytes, 100) != NULL);
-    HARNESS_OK(hearth_heap_map_file(f.m, map_path));
+    HARNESS_OK(hearth_heap_map_file(f.m, path));
     HEARTH_FRAME_END(f.m, frame);
     fixture_close(&f);
 }
@@ -98,9 +50,9 @@ static size_t count_of(const char *what)
 
 START_TEST(draws)
 {
-    open_directory();
+    file_open("map");
     write_map();
-    ck_assert_int_eq(heapmap(map_path, NULL, NULL), 0);
+    ck_assert_int_eq(heapmap(path, NULL, NULL), 0);
     ck_assert_str_eq(error, "");
     ck_assert_int_eq(strncmp(out, "<svg xmlns=", 11), 0);
     ck_assert_str_eq(out + strlen(out) - 7, "</svg>\n");
@@ -112,10 +64,10 @@ START_TEST(draws)
     ck_assert_uint_ge(count_of("fill=\"#e6ab02\""), 5);
     ck_assert_uint_eq(count_of("not shown"), 0);
     size_t all = count_of("<rect ");
-    ck_assert_int_eq(heapmap("--rows", "1", map_path), 0);
+    ck_assert_int_eq(heapmap("--rows", "1", path), 0);
     ck_assert_uint_ge(count_of("chunks are not shown"), 1);
     ck_assert_uint_lt(count_of("<rect "), all);
-    close_directory();
+    remove_map();
 }
 END_TEST
 
@@ -124,13 +76,13 @@ START_TEST(png)
     char picture[128];
     unsigned char magic[8] = {0};
 
-    open_directory();
+    file_open("map");
     write_map();
     snprintf(picture, sizeof picture, "%s/map.png", directory);
     char *argv[] = {(char *)(uintptr_t) "hearth-heapmap", (char *)(uintptr_t) "--output", picture,
-                    map_path, NULL};
+                    path, NULL};
     if (system("command -v rsvg-convert >/dev/null") == 0) {
-        ck_assert_int_eq(heapmap("--output", picture, map_path), 0);
+        ck_assert_int_eq(heapmap("--output", picture, path), 0);
         FILE *file = fopen(picture, "r");
         ck_assert_ptr_nonnull(file);
         ck_assert_uint_eq(fread(magic, 1, 8, file), 8);
@@ -140,16 +92,16 @@ START_TEST(png)
     }
     setenv("PATH", "/nowhere", 1);
     ck_assert_int_eq(hearth_heapmap_main(4, argv), 1); /* and nothing is left */
-    close_directory();
+    remove_map();
 }
 END_TEST
 
 static int draw_text(const char *map)
 {
-    FILE *file = fopen(map_path, "w");
+    FILE *file = fopen(path, "w");
     fputs(map, file);
     fclose(file);
-    return heapmap(map_path, NULL, NULL);
+    return heapmap(path, NULL, NULL);
 }
 
 START_TEST(no_maps)
@@ -184,14 +136,14 @@ START_TEST(no_maps)
          "no part of a span"},
     };
 
-    open_directory();
+    file_open("map");
     for (size_t i = 0; i < sizeof wrong_map / sizeof *wrong_map; i++) {
         ck_assert_int_eq(draw_text(wrong_map[i].map), 1);
         ck_assert_msg(strstr(error, wrong_map[i].error) != NULL, "%s: %s", wrong_map[i].error,
                       error);
         ck_assert_str_eq(out, "");
     }
-    close_directory();
+    remove_map();
 }
 END_TEST
 
@@ -201,9 +153,9 @@ START_TEST(damaged_maps)
     static char whole[1 << 20], damaged[1 << 20];
     uint64_t random = harness_seed();
 
-    open_directory();
+    file_open("map");
     write_map();
-    FILE *file = fopen(map_path, "r");
+    FILE *file = fopen(path, "r");
     size_t length = fread(whole, 1, sizeof whole - 1, file);
     fclose(file);
     for (uint64_t i = 0; i < harness_scaled(300); i++) {
@@ -214,13 +166,13 @@ START_TEST(damaged_maps)
         int status = draw_text(damaged);
         EXPECT(status == 0 || (status == 1 && error[0] != '\0'));
     }
-    close_directory();
+    remove_map();
 }
 END_TEST
 
 START_TEST(wrong_arguments)
 {
-    open_directory();
+    file_open("map");
     ck_assert_int_eq(heapmap("--rows", "0", NULL), 2);
     ck_assert_ptr_nonnull(strstr(error, "'0' is no number from 1 to 4096"));
     ck_assert_int_eq(heapmap("--nonsense", NULL, NULL), 2);
@@ -229,13 +181,13 @@ START_TEST(wrong_arguments)
     ck_assert_int_eq(heapmap("/nowhere/map", NULL, NULL), 1);
     ck_assert_ptr_nonnull(strstr(error, "/nowhere/map: No such file"));
     write_map();
-    ck_assert_int_eq(heapmap("--output", "/nowhere/x.svg", map_path), 1);
+    ck_assert_int_eq(heapmap("--output", "/nowhere/x.svg", path), 1);
     ck_assert_ptr_nonnull(strstr(error, "/nowhere/x.svg: No such file"));
     ck_assert_int_eq(heapmap("--help", NULL, NULL), 0);
     ck_assert_str_eq(out, usage);
     ck_assert_int_eq(heapmap("--version", NULL, NULL), 0);
     ck_assert_str_eq(out, HEARTH_VERSION "\n");
-    close_directory();
+    remove_map();
 }
 END_TEST
 

@@ -4,76 +4,30 @@
  * has a copy of the parent's heap, which it leaves alone. */
 #define _GNU_SOURCE 1
 
-#include <fcntl.h>
-#include <sys/wait.h>
-
 #define main hearth_top_main
 #include "gc/hearth-top.c"
 #undef main
 
 #include "tests/json.h"
-#include "tests/trace_fixture.h"
-
-static char directory[64], page[128], out[1 << 16], error[1 << 12];
-
-static void slurp(const char *name, char *text, size_t size)
-{
-    char file[160];
-    snprintf(file, sizeof file, "%s/%s", directory, name);
-    FILE *stream = fopen(file, "r");
-    ck_assert_ptr_nonnull(stream);
-    size_t length = fread(text, 1, size - 1, stream);
-    text[length] = '\0';
-    fclose(stream);
-    unlink(file);
-}
-
-static void redirect(const char *name, int descriptor)
-{
-    char file[160];
-    snprintf(file, sizeof file, "%s/%s", directory, name);
-    int to = open(file, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    if (to < 0 || dup2(to, descriptor) < 0)
-        _exit(126);
-}
+#include "tests/program_fixture.h"
 
 /* Run with up to three arguments; its exit status. In a child of a forked heap: the heap of the child has no page
  * of its own, since pages here have names without %p. */
 static int top(const char *a, const char *b, const char *c)
 {
-    char *argv[5] = {(char *)(uintptr_t) "hearth-top", (char *)(uintptr_t)a, (char *)(uintptr_t)b,
-                     (char *)(uintptr_t)c};
-    int argc = 1 + (a != NULL) + (b != NULL) + (c != NULL), status;
-    fflush(NULL);
-    pid_t child = fork();
-    if (child == 0) {
-        redirect("out", STDOUT_FILENO);
-        redirect("error", STDERR_FILENO);
-        int result = hearth_top_main(argc, argv);
-        fflush(NULL);
-        _exit(result);
-    }
-    ck_assert_int_eq(waitpid(child, &status, 0), child);
-    ck_assert_msg(WIFEXITED(status), "wait status %d", status);
-    slurp("out", out, sizeof out);
-    slurp("error", error, sizeof error);
-    return WEXITSTATUS(status);
+    return program_end(program_start(hearth_top_main, "hearth-top", a, b, c));
 }
 
 static void open_top(struct fixture *f, const char *more)
 {
-    char options[256];
-    snprintf(directory, sizeof directory, "/tmp/hearth-top-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(directory));
-    snprintf(page, sizeof page, "%s/page", directory);
-    snprintf(options, sizeof options, "stats-page=%s%s", page, more);
-    fixture_open(f, options);
+    file_open("page");
+    file_heap(f, "stats-page", more);
 }
 
 static void close_top(struct fixture *f)
 {
     fixture_close(f);
-    ck_assert_int_eq(rmdir(directory), 0);
+    file_close();
 }
 
 static uint64_t member(const char *object, const char *key)
@@ -94,7 +48,7 @@ START_TEST(json)
         fixture_push(&f, &frame.ref[0], i);
     HARNESS_OK(hearth_gc_collect(f.m, 2));
     hearth_stats stats = fixture_stats(&f);
-    ck_assert_int_eq(top("--json", page, NULL), 0);
+    ck_assert_int_eq(top("--json", path, NULL), 0);
     ck_assert_str_eq(error, "");
     ck_assert_msg(json_check(out), "no JSON: %s", out);
     const char **heap = json_array(out, &heaps);
@@ -126,12 +80,12 @@ START_TEST(once)
     char line[128];
 
     open_top(&f, ",fake-nodes=2");
-    ck_assert_int_eq(top("--once", page, NULL), 0); /* before the first collection */
+    ck_assert_int_eq(top("--once", path, NULL), 0); /* before the first collection */
     ck_assert_ptr_nonnull(strstr(out, "collections 0 minor, 0 full"));
     ck_assert_ptr_null(strstr(out, "last "));
     ck_assert_ptr_nonnull(strstr(out, "traced on its node - %"));
     HARNESS_OK(hearth_gc_collect(f.m, 2));
-    ck_assert_int_eq(top("--once", page, NULL), 0);
+    ck_assert_int_eq(top("--once", path, NULL), 0);
     snprintf(line, sizeof line, "process %d (", (int)getpid());
     ck_assert_ptr_nonnull(strstr(out, line));
     ck_assert_ptr_nonnull(strstr(out, "collections 0 minor, 1 full"));
@@ -146,28 +100,18 @@ END_TEST
 START_TEST(refreshes)
 {
     struct fixture f;
-    int status, screens = 0;
+    int screens = 0;
 
     open_top(&f, "");
-    pid_t child = fork();
-    if (child == 0) {
-        char *argv[] = {(char *)(uintptr_t) "hearth-top", (char *)(uintptr_t) "--delay",
-                        (char *)(uintptr_t) "0.1", page, NULL};
-        redirect("out", STDOUT_FILENO);
-        redirect("error", STDERR_FILENO);
-        _exit(hearth_top_main(4, argv));
-    }
+    pid_t child = program_start(hearth_top_main, "hearth-top", "--delay", "0.1", path);
     usleep(500000);
     fixture_close(&f);
-    ck_assert_int_eq(waitpid(child, &status, 0), child);
-    ck_assert_int_eq(status, 0);
-    slurp("out", out, sizeof out);
-    slurp("error", error, sizeof error);
+    ck_assert_int_eq(program_end(child), 0);
     for (const char *at = out; (at = strstr(at, "\033[H")) != NULL; at++)
         screens++;
     ck_assert_int_ge(screens, 2);
     ck_assert_ptr_nonnull(strstr(error, "No such file"));
-    ck_assert_int_eq(rmdir(directory), 0);
+    file_close();
 }
 END_TEST
 
@@ -179,8 +123,7 @@ START_TEST(by_process)
 
     if (access(HG_PAGE_DIRECTORY, W_OK) != 0)
         return;
-    snprintf(directory, sizeof directory, "/tmp/hearth-top-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(directory));
+    file_open("page");
     fixture_open(&f, "stats-page=on");
     snprintf(number, sizeof number, "%d", (int)getpid());
     snprintf(line, sizeof line, "process %d (", (int)getpid());
@@ -192,14 +135,13 @@ START_TEST(by_process)
     ck_assert_int_eq(top("--once", number, NULL), 1);
     snprintf(line, sizeof line, "process %d has no page", (int)getpid());
     ck_assert_ptr_nonnull(strstr(error, line));
-    ck_assert_int_eq(rmdir(directory), 0);
+    file_close();
 }
 END_TEST
 
 START_TEST(wrong_arguments)
 {
-    snprintf(directory, sizeof directory, "/tmp/hearth-top-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(directory));
+    file_open("page");
     ck_assert_int_eq(top("--nonsense", NULL, NULL), 2);
     ck_assert_ptr_nonnull(strstr(error, "unknown option '--nonsense'"));
     ck_assert_int_eq(top("--delay", "0", NULL), 2);
@@ -214,7 +156,7 @@ START_TEST(wrong_arguments)
     ck_assert_str_eq(out, usage);
     ck_assert_int_eq(top("--version", NULL, NULL), 0);
     ck_assert_str_eq(out, HEARTH_VERSION "\n");
-    ck_assert_int_eq(rmdir(directory), 0);
+    file_close();
 }
 END_TEST
 

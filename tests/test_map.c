@@ -3,24 +3,8 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include "tests/trace_fixture.h"
-
-struct text {
-    char *at;
-    size_t length, calls, most;
-};
-
-static bool text_add(void *data, const char *part, size_t length)
-{
-    struct text *text = data;
-    if (++text->calls == text->most)
-        return false;
-    text->at = realloc(text->at, text->length + length + 1);
-    memcpy(text->at + text->length, part, length);
-    text->length += length;
-    text->at[text->length] = '\0';
-    return true;
-}
+#include "tests/file_fixture.h"
+#include "tests/text.h"
 
 /* What all lines say together. */
 struct sums {
@@ -167,11 +151,10 @@ END_TEST
 
 START_TEST(files)
 {
-    char directory[] = "/tmp/hearth-map-XXXXXX", path[64], line[64] = "";
+    char line[64] = "";
     struct fixture f;
 
-    ck_assert_ptr_nonnull(mkdtemp(directory));
-    snprintf(path, sizeof path, "%s/map", directory);
+    file_open("map");
     fixture_open(&f, "");
     HARNESS_OK(hearth_heap_map_file(f.m, path));
     FILE *file = fopen(path, "r");
@@ -194,7 +177,7 @@ START_TEST(files)
     HARNESS_STATUS(hearth_heap_map(f.m, text_add, &text), HEARTH_ENOMEM);
     HARNESS_OK(hearth_gc_collect(f.m, 2));
     fixture_close(&f);
-    ck_assert_int_eq(rmdir(directory), 0);
+    file_close();
 }
 END_TEST
 

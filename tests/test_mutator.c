@@ -150,6 +150,23 @@ static void *collect_all_the_time(void *argument)
     return NULL;
 }
 
+/* Another thread collects all the time, while this one does not use the heap. */
+static void start_collecting(struct fixture *f, struct storm *collector)
+{
+    HARNESS_OK(hearth_native_begin(f->mutator));
+    EXPECT(pthread_create(&collector->thread, NULL, collect_all_the_time, collector) == 0);
+}
+
+/* No more; nothing is left in the heap. */
+static void stop_collecting(struct fixture *f, struct storm *collector)
+{
+    __atomic_store_n(collector->stop, true, __ATOMIC_RELAXED);
+    EXPECT(pthread_join(collector->thread, NULL) == 0);
+    HARNESS_OK(hearth_native_end(f->mutator));
+    fixture_collect(f->mutator, 2);
+    ck_assert_uint_eq(fixture_stats(f->heap).live_objects, 0);
+}
+
 /* Hundreds of threads come and go, in waves, while one collects; nothing is left of them. */
 START_TEST(storm_of_threads)
 {
@@ -159,8 +176,7 @@ START_TEST(storm_of_threads)
     bool stop = false;
     struct storm collector = {.f = &f, .stop = &stop}, storms[WAVE];
 
-    HARNESS_OK(hearth_native_begin(f.mutator));
-    EXPECT(pthread_create(&collector.thread, NULL, collect_all_the_time, &collector) == 0);
+    start_collecting(&f, &collector);
     for (uint64_t wave = 0; wave < harness_scaled(_i ? 6 : 12); wave++) {
         for (int i = 0; i < WAVE; i++) {
             storms[i] = (struct storm){.f = &f, .kind = i + (int)wave};
@@ -170,11 +186,7 @@ START_TEST(storm_of_threads)
             EXPECT(pthread_join(storms[i].thread, NULL) == 0);
     }
     ck_assert_int_eq(fixture_stats(f.heap).mutators, 2);
-    __atomic_store_n(&stop, true, __ATOMIC_RELAXED);
-    EXPECT(pthread_join(collector.thread, NULL) == 0);
-    HARNESS_OK(hearth_native_end(f.mutator));
-    fixture_collect(f.mutator, 2);
-    ck_assert_uint_eq(fixture_stats(f.heap).live_objects, 0);
+    stop_collecting(&f, &collector);
     fixture_close(&f);
 }
 END_TEST
@@ -239,18 +251,13 @@ START_TEST(exit_with_frames)
     struct storm collector = {.f = &f, .stop = &stop};
     struct exiting e = {.f = &f, .native = _i == 1};
 
-    HARNESS_OK(hearth_native_begin(f.mutator));
-    EXPECT(pthread_create(&collector.thread, NULL, collect_all_the_time, &collector) == 0);
+    start_collecting(&f, &collector);
     for (uint64_t i = 0; i < harness_scaled(300); i++) {
         EXPECT(pthread_create(&e.thread, NULL, exit_with_frame, &e) == 0);
         EXPECT(pthread_join(e.thread, NULL) == 0);
         memset(&lasting, 0xff, sizeof lasting); /* nobody may look at it any more */
     }
-    __atomic_store_n(&stop, true, __ATOMIC_RELAXED);
-    EXPECT(pthread_join(collector.thread, NULL) == 0);
-    HARNESS_OK(hearth_native_end(f.mutator));
-    fixture_collect(f.mutator, 2);
-    ck_assert_uint_eq(fixture_stats(f.heap).live_objects, 0);
+    stop_collecting(&f, &collector);
     fixture_close(&f);
 }
 END_TEST

@@ -41,7 +41,7 @@ START_TEST(the_walk_meets_every_object_once)
 {
     struct shadow s;
 
-    shadow_open(&s, shadow_options[_i], harness_seed() + (uint64_t)_i, 1500);
+    shadow_open_mode(&s, _i);
     struct walked w = {.s = &s, .seen = calloc(s.count + 1, sizeof(bool))};
     HARNESS_OK(hearth_walk(s.m, walk_object, &w));
     ck_assert_uint_eq(w.count, s.count);
@@ -62,7 +62,7 @@ START_TEST(get_objects_gives_the_tracked_ones_of_a_generation)
     struct shadow s;
     struct addresses is = {0}, should = {0};
 
-    shadow_open(&s, shadow_options[_i], harness_seed() + (uint64_t)_i, 1500);
+    shadow_open_mode(&s, _i);
     for (size_t i = 0; i < s.count; i++)
         if (s.object[i]->kind != ORACLE_LEAF && s.object[i]->kind != ORACLE_BYTES)
             addresses_add(&should, s.object[i]->address);
@@ -126,7 +126,7 @@ START_TEST(get_referents_gives_what_the_slots_hold)
     struct addresses is = {0}, should = {0};
     void *given[16];
 
-    shadow_open(&s, shadow_options[_i], harness_seed() + (uint64_t)_i, 1500);
+    shadow_open_mode(&s, _i);
     for (int round = 0; round < 40; round++) {
         size_t count = (size_t)round % 17;
         is.count = should.count = 0;

@@ -1,6 +1,6 @@
 /* tests/test_page.c - option stats-page: what the page holds, how long it is there, what goes wrong.
  *
- * Pages with a name lie in a fresh directory, removed at the end. */
+ * Pages with a name lie in a fresh directory, and are removed by their heaps. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -9,27 +9,11 @@
 #include <unistd.h>
 
 #include "gc/page.h"
-#include "tests/trace_fixture.h"
-
-static char directory[64], path[128];
-
-static void open_directory(void)
-{
-    snprintf(directory, sizeof directory, "/tmp/hearth-page-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(directory));
-    snprintf(path, sizeof path, "%s/page", directory);
-}
-
-static void close_directory(void)
-{
-    ck_assert_int_eq(rmdir(directory), 0); /* pages are removed by their heaps */
-}
+#include "tests/file_fixture.h"
 
 static void open_with(struct fixture *f, const char *more)
 {
-    char options[256];
-    snprintf(options, sizeof options, "stats-page=%s%s", path, more);
-    fixture_open(f, options);
+    file_heap(f, "stats-page", more);
 }
 
 static struct hg_page *read_page(const char *name)
@@ -45,7 +29,7 @@ START_TEST(holds_statistics)
 {
     struct fixture f;
 
-    open_directory();
+    file_open("page");
     open_with(&f, ",fake-nodes=2");
     struct hg_page *page = read_page(path);
     ck_assert_int_eq(page->process, getpid());
@@ -74,7 +58,7 @@ START_TEST(holds_statistics)
     free(page);
     HEARTH_FRAME_END(f.m, frame);
     fixture_close(&f);
-    close_directory();
+    file_close();
 }
 END_TEST
 
@@ -83,7 +67,7 @@ START_TEST(goes_on_between_collections)
 {
     struct fixture f;
 
-    open_directory();
+    file_open("page");
     open_with(&f, ",nursery=512m,heap-min=1g,heap-limit=1g");
     HARNESS_OK(hearth_gc_disable(f.heap));
     struct hg_page *page = read_page(path);
@@ -101,7 +85,7 @@ START_TEST(goes_on_between_collections)
     ck_assert_uint_lt(page->rate, 2 << 20);
     free(page);
     fixture_close(&f);
-    close_directory();
+    file_close();
 }
 END_TEST
 
@@ -110,7 +94,7 @@ START_TEST(is_removed)
     struct fixture f, g;
     char second[160];
 
-    open_directory();
+    file_open("page");
     snprintf(second, sizeof second, "%s.2", path);
     open_with(&f, "");
     open_with(&g, "");
@@ -122,7 +106,7 @@ START_TEST(is_removed)
     ck_assert_int_eq(access(second, F_OK), 0);
     fixture_close(&g);
     ck_assert_int_ne(access(second, F_OK), 0);
-    close_directory();
+    file_close();
 }
 END_TEST
 
@@ -131,7 +115,7 @@ START_TEST(names_meet)
 {
     struct fixture f;
 
-    open_directory();
+    file_open("page");
     FILE *old = fopen(path, "w");
     fputs("left over", old);
     fclose(old);
@@ -145,7 +129,7 @@ START_TEST(names_meet)
     fixture_close(&f);
     ck_assert_int_eq(unlink(path), 0);
     free(page);
-    close_directory();
+    file_close();
 }
 END_TEST
 
@@ -157,7 +141,7 @@ START_TEST(forks)
     int status;
     bool named = _i == 1;
 
-    open_directory();
+    file_open("page");
     snprintf(pattern, sizeof pattern, "%s", path);
     if (named)
         snprintf(path, sizeof path, "%.100s-%%p", pattern);
@@ -182,7 +166,7 @@ START_TEST(forks)
     ck_assert_int_eq(page->process, getpid());
     free(page);
     fixture_close(&f);
-    close_directory();
+    file_close();
 }
 END_TEST
 
@@ -207,7 +191,7 @@ START_TEST(is_never_torn)
     int status;
     pid_t reader[2];
 
-    open_directory();
+    file_open("page");
     open_with(&f, "");
     for (int i = 0; i < 2; i++) {
         reader[i] = fork();
@@ -222,7 +206,7 @@ START_TEST(is_never_torn)
         ck_assert_int_eq(waitpid(reader[i], &status, 0), reader[i]);
         ck_assert_int_eq(status, 0);
     }
-    close_directory();
+    file_close();
 }
 END_TEST
 
@@ -230,17 +214,7 @@ END_TEST
 
 static hearth_status try_create(const char *name)
 {
-    hearth_options *options;
-    hearth_heap *heap = (hearth_heap *)&options;
-    HARNESS_OK(hearth_options_create(&options));
-    HARNESS_OK(hearth_options_set(options, "stats-page", name));
-    hearth_status status = hearth_heap_create(&heap, options);
-    hearth_options_destroy(options);
-    if (status == HEARTH_OK)
-        HARNESS_OK(hearth_heap_destroy(heap));
-    else
-        ck_assert_ptr_null(heap);
-    return status;
+    return file_try("stats-page", name);
 }
 
 START_TEST(bad_paths)
@@ -257,7 +231,7 @@ END_TEST
 START_TEST(calls_fail)
 {
     unsetenv("HEARTH_OPTIONS");
-    open_directory();
+    file_open("page");
     HARNESS_OK(try_create(path));
     for (uint64_t n = 1; n <= 2; n++) {
         ht_fault_arm(HT_FAULT_WRITE, n, false);
@@ -281,7 +255,7 @@ START_TEST(calls_fail)
         ck_assert_ptr_null(ht_os_look(path, &bytes));
     }
     ht_os_remove(path);
-    close_directory();
+    file_close();
 }
 END_TEST
 
@@ -291,7 +265,7 @@ START_TEST(bad_pages)
     struct fixture f;
     struct hg_page got;
 
-    open_directory();
+    file_open("page");
     HARNESS_STATUS_NAMES(hg_page_read(path, &got), HEARTH_ESYSTEM, "No such file");
     HARNESS_STATUS_NAMES(hg_page_read(directory, &got), HEARTH_ESYSTEM, "No data");
     open_with(&f, "");
@@ -319,7 +293,7 @@ START_TEST(bad_pages)
     fclose(small);
     HARNESS_STATUS_NAMES(hg_page_read(path, &got), HEARTH_ECORRUPT, "no page");
     ck_assert_int_eq(unlink(path), 0);
-    close_directory();
+    file_close();
 }
 END_TEST
 

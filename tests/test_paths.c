@@ -50,7 +50,7 @@ START_TEST(paths_are_shortest)
 {
     struct shadow s;
 
-    shadow_open(&s, shadow_options[_i], harness_seed() + (uint64_t)_i, 1500);
+    shadow_open_mode(&s, _i);
     size_t *distance = calloc(s.count + 1, sizeof(*distance)), length;
     struct path path = {.s = &s, .step = calloc(s.count + 1, sizeof(*path.step))};
     shadow_distances(&s, SIZE_MAX, distance);

@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "tests/trace_fixture.h"
+#include "tests/text.h"
 
 enum { SAMPLES = 4096, FAMILIES = 64 };
 
@@ -15,26 +16,13 @@ struct sample {
     double value;
 };
 
-struct text {
-    char *at;
-    size_t length, calls, most;
+struct reading {
+    struct text text;
     struct sample sample[SAMPLES];
     size_t samples;
     char family[FAMILIES][96], type[FAMILIES][16];
     size_t families;
 };
-
-static bool text_add(void *data, const char *part, size_t length)
-{
-    struct text *text = data;
-    if (++text->calls == text->most)
-        return false;
-    text->at = realloc(text->at, text->length + length + 1);
-    memcpy(text->at + text->length, part, length);
-    text->length += length;
-    text->at[text->length] = '\0';
-    return true;
-}
 
 /* --- the reader --------------------------------------------------------------------------------------- */
 
@@ -70,39 +58,39 @@ static const char *read_labels(const char *at)
     return at + 1;
 }
 
-static const char *read_comment(struct text *text, const char *at)
+static const char *read_comment(struct reading *r, const char *at)
 {
     char name[96];
     ck_assert_msg(strncmp(at, "# HELP ", 7) == 0, "HELP expected: %.60s", at);
     at = read_name(at + 7, name, sizeof name);
-    for (size_t i = 0; i < text->families; i++)
-        ck_assert_str_ne(text->family[i], name);
-    ck_assert(text->families < FAMILIES && *at == ' ');
-    strcpy(text->family[text->families], name);
+    for (size_t i = 0; i < r->families; i++)
+        ck_assert_str_ne(r->family[i], name);
+    ck_assert(r->families < FAMILIES && *at == ' ');
+    strcpy(r->family[r->families], name);
     at = strchr(at, '\n') + 1;
     ck_assert_msg(strncmp(at, "# TYPE ", 7) == 0, "TYPE expected: %.60s", at);
     at = read_name(at + 7, name, sizeof name);
-    ck_assert_str_eq(text->family[text->families], name);
-    at = read_name(at + 1, text->type[text->families], sizeof text->type[0]);
+    ck_assert_str_eq(r->family[r->families], name);
+    at = read_name(at + 1, r->type[r->families], sizeof r->type[0]);
     ck_assert_int_eq(*at, '\n');
-    const char *type = text->type[text->families++];
+    const char *type = r->type[r->families++];
     bool total = strlen(name) > 6 && strcmp(name + strlen(name) - 6, "_total") == 0;
     ck_assert_msg(total == (strcmp(type, "counter") == 0), "%s is a %s", name, type);
     return at + 1;
 }
 
-static const char *read_sample(struct text *text, const char *at)
+static const char *read_sample(struct reading *r, const char *at)
 {
-    ck_assert_uint_lt(text->samples, SAMPLES);
-    ck_assert_uint_gt(text->families, 0);
-    struct sample *sample = &text->sample[text->samples++];
-    const char *family = text->family[text->families - 1], *begin = at;
+    ck_assert_uint_lt(r->samples, SAMPLES);
+    ck_assert_uint_gt(r->families, 0);
+    struct sample *sample = &r->sample[r->samples++];
+    const char *family = r->family[r->families - 1], *begin = at;
     char *end;
     at = read_name(at, sample->name, sizeof sample->name);
     ck_assert_msg(strncmp(sample->name, family, strlen(family)) == 0, "%s in the family %s",
                   sample->name, family);
     const char *suffix = sample->name + strlen(family);
-    if (strcmp(text->type[text->families - 1], "histogram") == 0)
+    if (strcmp(r->type[r->families - 1], "histogram") == 0)
         ck_assert(strcmp(suffix, "_bucket") == 0 || strcmp(suffix, "_sum") == 0 ||
                   strcmp(suffix, "_count") == 0);
     else
@@ -113,38 +101,38 @@ static const char *read_sample(struct text *text, const char *at)
     ck_assert_int_eq(*at, ' ');
     sample->value = strtod(at + 1, &end);
     ck_assert_msg(end > at + 1 && *end == '\n' && isfinite(sample->value), "value: %.60s", at);
-    for (size_t i = 0; i + 1 < text->samples; i++)
-        ck_assert_str_ne(text->sample[i].series, sample->series);
+    for (size_t i = 0; i + 1 < r->samples; i++)
+        ck_assert_str_ne(r->sample[i].series, sample->series);
     return end + 1;
 }
 
-static void read_all(struct text *text)
+static void read_all(struct reading *r)
 {
-    for (const char *at = text->at; *at != '\0';)
-        at = *at == '#' ? read_comment(text, at) : read_sample(text, at);
+    for (const char *at = r->text.at; *at != '\0';)
+        at = *at == '#' ? read_comment(r, at) : read_sample(r, at);
 }
 
-static double value_of(const struct text *text, const char *series)
+static double value_of(const struct reading *r, const char *series)
 {
-    for (size_t i = 0; i < text->samples; i++)
-        if (strcmp(text->sample[i].series, series) == 0)
-            return text->sample[i].value;
-    ck_abort_msg("no sample %s in\n%s", series, text->at);
+    for (size_t i = 0; i < r->samples; i++)
+        if (strcmp(r->sample[i].series, series) == 0)
+            return r->sample[i].value;
+    ck_abort_msg("no sample %s in\n%s", series, r->text.at);
     return 0;
 }
 
-static struct text *expose(hearth_heap *const *heaps, const char *const *names, size_t count)
+static struct reading *expose(hearth_heap *const *heaps, const char *const *names, size_t count)
 {
-    struct text *text = calloc(1, sizeof *text);
-    HARNESS_OK(hearth_prometheus(heaps, names, count, text_add, text));
-    read_all(text);
-    return text;
+    struct reading *r = calloc(1, sizeof *r);
+    HARNESS_OK(hearth_prometheus(heaps, names, count, text_add, &r->text));
+    read_all(r);
+    return r;
 }
 
-static void free_text(struct text *text)
+static void free_reading(struct reading *r)
 {
-    free(text->at);
-    free(text);
+    free(r->text.at);
+    free(r);
 }
 
 /* --- what is in it ------------------------------------------------------------------------------------ */
@@ -164,15 +152,14 @@ START_TEST(says_what_statistics_say)
     HARNESS_OK(hearth_gc_collect(f.m, 0));
     HARNESS_OK(hearth_gc_collect(f.m, 2));
     const char *name = "main";
-    struct text *text = expose(&f.heap, &name, 1);
+    struct reading *r = expose(&f.heap, &name, 1);
     hearth_stats stats = fixture_stats(&f);
-    ck_assert(value_of(text, "hearth_heap_live_bytes{heap=\"main\"}") == (double)stats.live_bytes);
-    ck_assert(value_of(text, "hearth_heap_used_bytes{heap=\"main\"}") == (double)stats.heap_bytes);
-    ck_assert(value_of(text, "hearth_heap_limit_bytes{heap=\"main\"}") ==
-              (double)stats.limit_bytes);
-    ck_assert(value_of(text, "hearth_heap_allocated_objects_total{heap=\"main\"}") ==
+    ck_assert(value_of(r, "hearth_heap_live_bytes{heap=\"main\"}") == (double)stats.live_bytes);
+    ck_assert(value_of(r, "hearth_heap_used_bytes{heap=\"main\"}") == (double)stats.heap_bytes);
+    ck_assert(value_of(r, "hearth_heap_limit_bytes{heap=\"main\"}") == (double)stats.limit_bytes);
+    ck_assert(value_of(r, "hearth_heap_allocated_objects_total{heap=\"main\"}") ==
               (double)stats.allocated_objects);
-    ck_assert(value_of(text, "hearth_mutators{heap=\"main\"}") == 1);
+    ck_assert(value_of(r, "hearth_mutators{heap=\"main\"}") == 1);
     double live = 0;
     for (int n = 0; n < nodes_of(&f); n++) {
         hearth_node_stats node = {.struct_size = sizeof node};
@@ -180,14 +167,14 @@ START_TEST(says_what_statistics_say)
         snprintf(series, sizeof series,
                  "hearth_node_used_bytes{heap=\"main\",node=\"%d\",system=\"%d\"}", n,
                  node.os_node);
-        ck_assert(value_of(text, series) == (double)(node.blocks * HA_BLOCK));
+        ck_assert(value_of(r, series) == (double)(node.blocks * HA_BLOCK));
         snprintf(series, sizeof series,
                  "hearth_node_live_bytes{heap=\"main\",node=\"%d\",system=\"%d\"}", n,
                  node.os_node);
-        live += value_of(text, series);
+        live += value_of(r, series);
     }
     ck_assert(live == (double)stats.live_bytes);
-    free_text(text);
+    free_reading(r);
     HEARTH_FRAME_END(f.m, frame);
     fixture_close(&f);
 }
@@ -208,10 +195,10 @@ START_TEST(pauses)
         hg_histogram_add(&f.heap->stats.pauses[HEARTH_GC_FULL], pause[i]);
         total += pause[i];
     }
-    struct text *text = expose(&f.heap, &name, 1);
+    struct reading *r = expose(&f.heap, &name, 1);
     size_t buckets = 0;
-    for (size_t i = 0; i < text->samples; i++) {
-        const struct sample *s = &text->sample[i];
+    for (size_t i = 0; i < r->samples; i++) {
+        const struct sample *s = &r->sample[i];
         const char *le = strstr(s->series, "kind=\"full\",le=\"");
         if (le == NULL)
             continue;
@@ -230,11 +217,11 @@ START_TEST(pauses)
         bound *= 2;
     }
     ck_assert_uint_eq(buckets, 34 - 14 + 2);
-    ck_assert(value_of(text, "hearth_gc_pause_seconds_count{heap=\"h\",kind=\"full\"}") == 9);
-    ck_assert(value_of(text, "hearth_gc_pause_seconds_count{heap=\"h\",kind=\"minor\"}") == 0);
-    double sum = value_of(text, "hearth_gc_pause_seconds_sum{heap=\"h\",kind=\"full\"}");
+    ck_assert(value_of(r, "hearth_gc_pause_seconds_count{heap=\"h\",kind=\"full\"}") == 9);
+    ck_assert(value_of(r, "hearth_gc_pause_seconds_count{heap=\"h\",kind=\"minor\"}") == 0);
+    double sum = value_of(r, "hearth_gc_pause_seconds_sum{heap=\"h\",kind=\"full\"}");
     ck_assert(fabs(sum - (double)total / 1e9) < 1);
-    free_text(text);
+    free_reading(r);
     fixture_close(&f);
 }
 END_TEST
@@ -248,16 +235,16 @@ START_TEST(several_heaps_and_odd_names)
     HARNESS_OK(hearth_gc_collect(g.m, 2));
     hearth_heap *const heaps[] = {f.heap, g.heap};
     const char *const names[] = {"a\"b\\c\nd", "\xc3\xa9"};
-    struct text *text = expose(heaps, names, 2);
-    ck_assert(value_of(text, "hearth_mutators{heap=\"a\\\"b\\\\c\\nd\"}") == 1);
-    ck_assert(value_of(text, "hearth_gc_pause_seconds_count{heap=\"\xc3\xa9\",kind=\"full\"}") ==
-              1);
-    free_text(text);
-    text = calloc(1, sizeof *text);
-    HARNESS_OK(hearth_prometheus(heaps, names, 0, text_add, text)); /* families without samples */
-    read_all(text);
-    ck_assert_uint_eq(text->samples, 0);
-    free_text(text);
+    struct reading *r = expose(heaps, names, 2);
+    ck_assert(value_of(r, "hearth_mutators{heap=\"a\\\"b\\\\c\\nd\"}") == 1);
+    ck_assert(value_of(r, "hearth_gc_pause_seconds_count{heap=\"\xc3\xa9\",kind=\"full\"}") == 1);
+    free_reading(r);
+    r = calloc(1, sizeof *r);
+    HARNESS_OK(
+        hearth_prometheus(heaps, names, 0, text_add, &r->text)); /* families without samples */
+    read_all(r);
+    ck_assert_uint_eq(r->samples, 0);
+    free_reading(r);
     fixture_close(&f);
     fixture_close(&g);
 }
@@ -266,26 +253,28 @@ END_TEST
 START_TEST(bad_arguments)
 {
     struct fixture f;
-    struct text *text = calloc(1, sizeof *text);
+    struct reading *r = calloc(1, sizeof *r);
 
     fixture_open(&f, "");
     hearth_heap *const heaps[] = {f.heap, f.heap}, *const none[] = {f.heap, NULL};
     const char *const names[] = {"x", "x"}, *const unnamed[] = {"x", NULL};
-    HARNESS_STATUS_NAMES(hearth_prometheus(NULL, names, 1, text_add, text), HEARTH_EINVAL, "heaps");
-    HARNESS_STATUS_NAMES(hearth_prometheus(heaps, NULL, 1, text_add, text), HEARTH_EINVAL, "names");
-    HARNESS_STATUS_NAMES(hearth_prometheus(heaps, names, 1, NULL, text), HEARTH_EINVAL, "fn");
-    HARNESS_STATUS_NAMES(hearth_prometheus(none, names, 2, text_add, text), HEARTH_EINVAL,
+    HARNESS_STATUS_NAMES(hearth_prometheus(NULL, names, 1, text_add, &r->text), HEARTH_EINVAL,
+                         "heaps");
+    HARNESS_STATUS_NAMES(hearth_prometheus(heaps, NULL, 1, text_add, &r->text), HEARTH_EINVAL,
+                         "names");
+    HARNESS_STATUS_NAMES(hearth_prometheus(heaps, names, 1, NULL, &r->text), HEARTH_EINVAL, "fn");
+    HARNESS_STATUS_NAMES(hearth_prometheus(none, names, 2, text_add, &r->text), HEARTH_EINVAL,
                          "heap 1");
-    HARNESS_STATUS_NAMES(hearth_prometheus(heaps, unnamed, 2, text_add, text), HEARTH_EINVAL,
+    HARNESS_STATUS_NAMES(hearth_prometheus(heaps, unnamed, 2, text_add, &r->text), HEARTH_EINVAL,
                          "name 1");
-    HARNESS_STATUS_NAMES(hearth_prometheus(heaps, names, 2, text_add, text), HEARTH_EINVAL,
+    HARNESS_STATUS_NAMES(hearth_prometheus(heaps, names, 2, text_add, &r->text), HEARTH_EINVAL,
                          "0 and 1 are both \"x\"");
-    text->most = 1;
-    HARNESS_STATUS_NAMES(hearth_prometheus(heaps, names, 1, text_add, text), HEARTH_ESYSTEM,
+    r->text.most = 1;
+    HARNESS_STATUS_NAMES(hearth_prometheus(heaps, names, 1, text_add, &r->text), HEARTH_ESYSTEM,
                          "gave up");
     ht_fault_arm(HT_FAULT_ALLOC, 1, false);
-    HARNESS_STATUS(hearth_prometheus(heaps, names, 1, text_add, text), HEARTH_ENOMEM);
-    free_text(text);
+    HARNESS_STATUS(hearth_prometheus(heaps, names, 1, text_add, &r->text), HEARTH_ENOMEM);
+    free_reading(r);
     fixture_close(&f);
 }
 END_TEST

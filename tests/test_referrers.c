@@ -30,7 +30,7 @@ START_TEST(referrers_are_those_with_a_slot_that_holds_it)
     struct addresses is = {0}, should = {0};
     void *given[40];
 
-    shadow_open(&s, shadow_options[_i], harness_seed() + (uint64_t)_i, 1500);
+    shadow_open_mode(&s, _i);
     for (int round = 0; round < 40; round++) {
         for (int k = 0; k < round; k++) /* some of them twice */
             given[k] = s.object[shadow_pick(&s)]->address;
@@ -58,7 +58,7 @@ START_TEST(all_objects_at_once)
     struct shadow s;
     struct addresses is = {0}, should = {0};
 
-    shadow_open(&s, shadow_options[_i], harness_seed() + (uint64_t)_i, 1500);
+    shadow_open_mode(&s, _i);
     void **given = calloc(s.count + 1, sizeof(*given));
     for (size_t i = 0; i < s.count; i++) {
         given[i] = s.object[i]->address;

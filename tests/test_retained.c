@@ -21,7 +21,7 @@ START_TEST(an_object_retains_what_dies_with_it)
     struct shadow s;
     uint64_t bytes, objects;
 
-    shadow_open(&s, shadow_options[_i], harness_seed() + (uint64_t)_i, 1500);
+    shadow_open_mode(&s, _i);
     size_t *all = calloc(s.count + 1, sizeof(*all)), *without = calloc(s.count + 1, sizeof(*all));
     shadow_distances(&s, SIZE_MAX, all);
     for (uint64_t round = 0; round < harness_scaled(60); round++) {
@@ -59,7 +59,7 @@ START_TEST(the_largest_come_first)
     struct shadow s;
     uint64_t bytes, objects;
 
-    shadow_open(&s, shadow_options[_i], harness_seed() + (uint64_t)_i, 1500);
+    shadow_open_mode(&s, _i);
     size_t *all = calloc(s.count + 1, sizeof(*all)), *without = calloc(s.count + 1, sizeof(*all));
     bool *seen = calloc(s.count + 1, sizeof(*seen));
     struct top whole = {.entry = calloc(s.count + 1, sizeof(*whole.entry))};

@@ -7,6 +7,7 @@
 
 #include "tests/inspect_fixture.h"
 #include "tests/json.h"
+#include "tests/text.h"
 #include "topology/os.h"
 
 enum {
@@ -19,24 +20,6 @@ enum {
     SHORTCUT = 5,
     WEAK = 6
 };
-
-struct text {
-    char *at;
-    size_t length, calls, most; /* most: give up at this call; 0: never */
-};
-
-static bool text_add(void *data, const char *part, size_t length)
-{
-    struct text *text = data;
-
-    if (++text->calls == text->most)
-        return false;
-    text->at = realloc(text->at, text->length + length + 1);
-    memcpy(text->at + text->length, part, length);
-    text->length += length;
-    text->at[text->length] = '\0';
-    return true;
-}
 
 struct snapshot {
     struct text text;

@@ -58,8 +58,7 @@ static void look(struct fixture *f, void **ref, int how, size_t i)
 
 START_TEST(looking_sweeps)
 {
-    fixture_alone();
-    struct fixture f = fixture_open("verify=on");
+    struct fixture f = cell_open_alone();
     int kind = _i % KINDS, how = _i / KINDS;
     HEARTH_FRAME(f.mutator, frame, 3);
     fill(&f, frame.ref, kind, KEPT);

@@ -12,19 +12,10 @@
 
 #include "gc/outfile.h"
 #include "gc/timeline.h"
+#include "tests/file_fixture.h"
 #include "tests/json.h"
-#include "tests/trace_fixture.h"
 
-static char directory[64], path[128];
-
-static void open_directory(void)
-{
-    snprintf(directory, sizeof directory, "/tmp/hearth-trace-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(directory));
-    snprintf(path, sizeof path, "%s/trace.json", directory);
-}
-
-static void close_directory(void)
+static void remove_files(void)
 {
     char command[128];
     snprintf(command, sizeof command, "rm -r %s", directory);
@@ -45,9 +36,7 @@ static char *slurp(const char *name)
 
 static void open_with(struct fixture *f, const char *more)
 {
-    char options[256];
-    snprintf(options, sizeof options, "trace=%s%s", path, more);
-    fixture_open(f, options);
+    file_heap(f, "trace", more);
 }
 
 /* --- reading ------------------------------------------------------------------------------------------ */
@@ -189,7 +178,7 @@ START_TEST(slices_nest)
                                           ",workers=3,help-after=0,verify=on"};
     struct fixture f;
 
-    open_directory();
+    file_open("trace.json");
     open_with(&f, options[_i]);
     collect_on_all_nodes(&f, 20);
     hearth_stats stats = fixture_stats(&f);
@@ -208,7 +197,7 @@ START_TEST(slices_nest)
     ck_assert_int_eq(r.posted > 0, _i != 0 && _i != 3 ? 1 : r.posted > 0);
     ck_assert_uint_ge(r.counters, 6 * all);
     free_read(&r);
-    close_directory();
+    remove_files();
 }
 END_TEST
 
@@ -230,7 +219,7 @@ START_TEST(mutators_and_flushing)
     struct fixture f;
     pthread_t thread;
 
-    open_directory();
+    file_open("trace.json");
     open_with(&f, "");
     ck_assert_int_eq(pthread_create(&thread, NULL, poll_until_enough, f.heap), 0);
     while (fixture_stats(&f).mutators < 2)
@@ -262,7 +251,7 @@ START_TEST(mutators_and_flushing)
             threads += strncmp(json_key(json_key(r.event[i], "args"), "name"), "\"thread ", 8) == 0;
     ck_assert_uint_eq(threads, 2);
     free_read(&r);
-    close_directory();
+    remove_files();
 }
 END_TEST
 
@@ -271,7 +260,7 @@ START_TEST(many_chunks)
 {
     struct fixture f;
 
-    open_directory();
+    file_open("trace.json");
     open_with(&f, ",workers=1");
     for (int i = 0; i < 300; i++)
         HARNESS_OK(hearth_gc_collect(f.m, 0));
@@ -286,7 +275,7 @@ START_TEST(many_chunks)
             last = number;
         }
     free_read(&r);
-    close_directory();
+    remove_files();
 }
 END_TEST
 
@@ -295,7 +284,7 @@ START_TEST(spilling_is_marked)
     struct fixture f;
     void *list = NULL;
 
-    open_directory();
+    file_open("trace.json");
     open_with(&f, ",fake-nodes=2,window=64m,heap-limit=100m,heap-min=100m,nursery=64m");
     HARNESS_OK(hearth_root_add(f.heap, &list));
     HARNESS_OK(hearth_gc_disable(f.heap));
@@ -315,7 +304,7 @@ START_TEST(spilling_is_marked)
         }
     ck_assert_uint_ge(bytes, 5 * HA_BLOCK);
     free_read(&r);
-    close_directory();
+    remove_files();
 }
 END_TEST
 
@@ -347,7 +336,7 @@ START_TEST(two_heaps)
     struct fixture f, g;
     char second[160];
 
-    open_directory();
+    file_open("trace.json");
     open_with(&f, "");
     open_with(&g, "");
     HARNESS_OK(hearth_gc_collect(g.m, 2));
@@ -360,20 +349,13 @@ START_TEST(two_heaps)
     r = read_trace(second);
     ck_assert_uint_eq(count_slices(&r, "full collection"), 1);
     free_read(&r);
-    close_directory();
+    remove_files();
 }
 END_TEST
 
 static hearth_status try_create(const char *trace)
 {
-    hearth_options *options;
-    hearth_heap *heap = (hearth_heap *)&options;
-    HARNESS_OK(hearth_options_create(&options));
-    HARNESS_OK(hearth_options_set(options, "trace", trace));
-    hearth_status status = hearth_heap_create(&heap, options);
-    ck_assert_ptr_null(heap);
-    hearth_options_destroy(options);
-    return status;
+    return file_try("trace", trace);
 }
 
 START_TEST(bad_paths)
@@ -398,7 +380,7 @@ START_TEST(writing_fails)
 
     unsetenv("HEARTH_OPTIONS");
     HARNESS_STATUS_NAMES(try_create("/dev/full"), HEARTH_ESYSTEM, "trace=/dev/full: No space left");
-    open_directory();
+    file_open("trace.json");
     for (uint64_t n = 1; n <= 4; n++) {
         open_with(&f, "");
         ht_fault_arm(HT_FAULT_WRITE, n, true);
@@ -409,7 +391,7 @@ START_TEST(writing_fails)
         HARNESS_STATUS_NAMES(hearth_trace_flush(f.heap), HEARTH_ESYSTEM, "No space left");
         fixture_close(&f);
     }
-    close_directory();
+    remove_files();
 }
 END_TEST
 
@@ -418,7 +400,7 @@ START_TEST(no_memory)
 {
     struct fixture f;
 
-    open_directory();
+    file_open("trace.json");
     open_with(&f, ",workers=1");
     HARNESS_OK(hearth_gc_collect(f.m, 0));
     ht_fault_arm(HT_FAULT_ALLOC, 1, true);
@@ -433,7 +415,7 @@ START_TEST(no_memory)
     ck_assert_ptr_nonnull(strstr(r.text, "records lost: "));
     ck_assert_ptr_null(strstr(r.text, "records lost: 0"));
     free_read(&r);
-    close_directory();
+    remove_files();
 }
 END_TEST
 
@@ -443,7 +425,7 @@ START_TEST(forks)
     struct fixture f;
     int status;
 
-    open_directory();
+    file_open("trace.json");
     open_with(&f, "");
     HARNESS_OK(hearth_gc_collect(f.m, 0));
     pid_t child = fork();
@@ -461,7 +443,7 @@ START_TEST(forks)
     ck_assert_uint_eq(count_slices(&r, "minor collection"), 2);
     ck_assert_uint_eq(count_slices(&r, "full collection"), 0);
     free_read(&r);
-    close_directory();
+    remove_files();
 }
 END_TEST
 

@@ -56,17 +56,25 @@ START_TEST(generation_one_makes_every_survivor_old)
 }
 END_TEST
 
+/* An old object in the one root, a young list in the other; then the object refers to the list too. */
+static void list_of_old_object(struct fixture *f, void **ref)
+{
+    struct item *old = fixture_push(f, &ref[0], 1);
+
+    fixture_collect(f, 1);
+    for (int i = 0; i < 100; i++)
+        fixture_push(f, &ref[1], (uint64_t)i);
+    HARNESS_OK(hearth_store(f->m, old, &old->other, ref[1]));
+}
+
 START_TEST(what_an_old_object_reaches_is_promoted_at_once)
 {
     struct fixture f;
 
     fixture_open(&f, "verify=on");
     HEARTH_FRAME(f.m, frame, 2);
-    struct item *old = fixture_push(&f, &frame.ref[0], 1);
-    fixture_collect(&f, 1);
-    for (int i = 0; i < 100; i++)
-        fixture_push(&f, &frame.ref[1], (uint64_t)i);
-    HARNESS_OK(hearth_store(f.m, old, &old->other, frame.ref[1]));
+    list_of_old_object(&f, frame.ref);
+    struct item *old = frame.ref[0];
     frame.ref[1] = NULL; /* and a second list, not reached from old memory */
     struct item *other = fixture_push(&f, &frame.ref[1], 0);
     fixture_collect(&f, 0);
@@ -85,12 +93,8 @@ START_TEST(promotion_overtakes_an_earlier_mark)
 
     fixture_open(&f, "verify=on,prefetch=1");
     HEARTH_FRAME(f.m, frame, 2);
-    struct item *old = fixture_push(&f, &frame.ref[0], 1);
-    fixture_collect(&f, 1);
-    for (int i = 0; i < 100; i++)
-        fixture_push(&f, &frame.ref[1], (uint64_t)i);
+    list_of_old_object(&f, frame.ref);
     /* the root is pushed last and so traced first, the remembered object after it */
-    HARNESS_OK(hearth_store(f.m, old, &old->other, frame.ref[1]));
     fixture_collect(&f, 0);
     for (struct item *item = frame.ref[1]; item != NULL; item = item->next)
         EXPECT(fixture_is_old(item));

@@ -281,8 +281,7 @@ END_TEST
 
 START_TEST(without_memory_for_the_queue_nothing_is_made)
 {
-    fixture_alone();
-    struct fixture f = fixture_open("verify=on");
+    struct fixture f = cell_open_alone();
     HEARTH_FRAME(f.mutator, frame, 2);
     frame.ref[0] = fixture_new(f.mutator, f.node, 1);
     frame.ref[1] = cell_weak(&f, frame.ref[0]); /* all but the queue has memory now */

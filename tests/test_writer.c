@@ -5,24 +5,7 @@
 
 #include "tests/harness.h"
 #include "tests/json.h"
-
-struct text {
-    char *at;
-    size_t length, calls, most; /* most: give up at this call; 0: never */
-};
-
-static bool text_add(void *data, const char *part, size_t length)
-{
-    struct text *text = data;
-
-    if (++text->calls == text->most)
-        return false;
-    text->at = realloc(text->at, text->length + length + 1);
-    memcpy(text->at + text->length, part, length);
-    text->length += length;
-    text->at[text->length] = '\0';
-    return true;
-}
+#include "tests/text.h"
 
 static void expect_string(const char *string, const char *json)
 {

@@ -14,13 +14,6 @@
 #include "tests/harness.h"
 #include "topology/os.h"
 
-/* As ck_assert, for loops and threads: Check writes a record at every assertion of its own. */
-#define EXPECT(condition)                                                                          \
-    do {                                                                                           \
-        if (!(condition))                                                                          \
-            ck_abort_msg("Assertion '%s' failed", #condition);                                     \
-    } while (0)
-
 /* 24 bytes: two references and a number. */
 struct item {
     void *next;

@@ -24,13 +24,6 @@
 
 enum { MIB = 1 << 20 };
 
-/* As ck_assert, for loops and threads: Check writes a record at every assertion of its own. */
-#define EXPECT(condition)                                                                          \
-    do {                                                                                           \
-        if (!(condition))                                                                          \
-            ck_abort_msg("Assertion '%s' failed", #condition);                                     \
-    } while (0)
-
 static inline struct hearth_topology *fixture_topology(int nodes)
 {
     struct hearth_topology *topology = calloc(1, sizeof(*topology));

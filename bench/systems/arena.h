@@ -35,8 +35,8 @@ struct arena {
 };
 
 typedef struct arena *sys_thread;
-typedef int sys_type;
 
+SYS_NO_TYPES
 SYS_PLAIN_STORES
 SYS_NO_SAFEPOINTS
 SYS_NO_NODES
@@ -102,27 +102,6 @@ static inline void sys_detach(sys_thread m)
         free(chunk);
     }
     free(m);
-}
-
-static inline bool sys_type_object(const char *name, size_t size, uint64_t refs, sys_type *type)
-{
-    (void)name, (void)size, (void)refs;
-    *type = 0;
-    return true;
-}
-
-static inline bool sys_type_buffer(const char *name, sys_type *type)
-{
-    (void)name;
-    *type = 0;
-    return true;
-}
-
-static inline bool sys_type_refs(const char *name, sys_type *type)
-{
-    (void)name;
-    *type = 0;
-    return true;
 }
 
 /* Goes on to the next chunk, or to a new one put before it if that is too small. */

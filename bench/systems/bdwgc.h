@@ -26,9 +26,8 @@ enum {
     BDWGC_LARGE = 100000
 }; /* bytes; from here on interior pointers are not worth scanning for */
 
-typedef int sys_thread;
-typedef int sys_type;
-
+SYS_PLAIN_THREADS
+SYS_NO_TYPES
 SYS_PLAIN_STORES
 SYS_NO_SAFEPOINTS
 SYS_NO_REGIONS
@@ -75,38 +74,6 @@ static inline void sys_stop(struct sys_report *report)
 static inline const char *sys_error(void)
 {
     return "the heap cannot grow and nothing more can be reclaimed";
-}
-
-static inline bool sys_attach(sys_thread *m)
-{
-    *m = 0;
-    return true;
-}
-
-static inline void sys_detach(sys_thread m)
-{
-    (void)m;
-}
-
-static inline bool sys_type_object(const char *name, size_t size, uint64_t refs, sys_type *type)
-{
-    (void)name, (void)size, (void)refs;
-    *type = 0;
-    return true;
-}
-
-static inline bool sys_type_buffer(const char *name, sys_type *type)
-{
-    (void)name;
-    *type = 0;
-    return true;
-}
-
-static inline bool sys_type_refs(const char *name, sys_type *type)
-{
-    (void)name;
-    *type = 0;
-    return true;
 }
 
 /* Has full collections only. */

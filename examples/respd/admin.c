@@ -99,8 +99,6 @@ static void client(struct worker *w, int count, struct bytes *argument)
 static int config_values(struct worker *w, const char *names[], char values[][64], int most)
 {
     const struct settings *settings = &w->server->settings;
-    hearth_stats stats = {.struct_size = sizeof stats};
-    hearth_get_stats(w->server->heap, &stats);
     const char *name[] = {
         "save",      "appendonly",       "port",       "databases", "maxclients",
         "maxmemory", "maxmemory-policy", "io-threads", "timeout",   "proto-max-bulk-len"};
@@ -112,7 +110,7 @@ static int config_values(struct worker *w, const char *names[], char values[][64
     snprintf(values[2], 64, "%d", settings->port);
     snprintf(values[3], 64, "1");
     snprintf(values[4], 64, "%ld", settings->maxclients);
-    snprintf(values[5], 64, "%llu", (unsigned long long)stats.limit_bytes);
+    snprintf(values[5], 64, "%zu", w->server->most);
     snprintf(values[6], 64, "noeviction");
     snprintf(values[7], 64, "%d", w->server->workers);
     snprintf(values[8], 64, "0");

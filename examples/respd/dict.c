@@ -94,7 +94,7 @@ static bool begin_move(struct worker *w, struct dict *d, uint64_t count)
     uint64_t size = SMALLEST;
     while (size < count * 2)
         size *= 2;
-    struct slot *table = hearth_alloc_array(w->me, w->server->table, size);
+    struct slot *table = array_new(w, w->server->table, size, sizeof(struct slot));
     if (table == NULL)
         return false;
     if (d->table[0] == NULL) {

@@ -71,12 +71,12 @@ static void about_clients(struct worker *w, struct page *page)
 
 static void about_memory(struct worker *w, struct page *page, const hearth_stats *stats)
 {
-    (void)w;
     line(page, "# Memory");
     line(page, "used_memory:%llu", (unsigned long long)stats->heap_bytes);
     line(page, "used_memory_peak:%llu", (unsigned long long)stats->peak_heap_bytes);
     line(page, "used_memory_rss:%llu", resident());
-    line(page, "maxmemory:%llu", (unsigned long long)stats->limit_bytes);
+    line(page, "maxmemory:%zu", w->server->most);
+    line(page, "heap_limit:%llu", (unsigned long long)stats->limit_bytes);
     line(page, "maxmemory_policy:noeviction");
     line(page, "mem_allocator:hearth-%s", hearth_version());
     line(page, "%s", "");

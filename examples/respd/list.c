@@ -42,7 +42,7 @@ static bool ring_reserve(struct worker *w, struct list *list)
         return true;
     while (wanted < 2 * list->packs)
         wanted *= 2;
-    void **ring = hearth_alloc_array(w->me, w->server->ring, wanted);
+    void **ring = array_new(w, w->server->ring, wanted, sizeof(void *));
     if (ring == NULL)
         return list->packs < size;
     for (uint32_t i = 0; i < list->packs; i++)
@@ -63,7 +63,7 @@ static struct pack *pack_new(struct worker *w, const struct pack *old, size_t by
     if (cell < wanted)
         cell = wanted;
     size_t room = cell - OVERHEAD;
-    struct pack *pack = hearth_alloc_array(w->me, w->server->pack, room);
+    struct pack *pack = array_new(w, w->server->pack, room, 1);
     if (pack == NULL)
         return NULL;
     pack->room = (uint32_t)room;

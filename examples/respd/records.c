@@ -79,7 +79,7 @@ size_t record_room(struct worker *w, const struct record *record)
 struct record *record_new(struct worker *w, struct bytes key, struct bytes value, size_t room)
 {
     size_t bytes = key.length + (room > value.length ? room : value.length);
-    struct record *record = hearth_alloc_array(w->me, w->server->string, bytes);
+    struct record *record = array_new(w, w->server->string, bytes, 1);
     if (record == NULL)
         return NULL;
     record->key_length = (uint32_t)key.length;

@@ -214,7 +214,8 @@ static bool start(struct server *server)
         server->seed = (uint64_t)now.tv_nsec * 0x9e3779b97f4a7c15u;
     commands_start();
     if (make_heap(server) && make_workers(server) &&
-        worker_attach(&server->worker[0]) == HEARTH_OK && store_start(&server->worker[0]))
+        worker_attach(&server->worker[0]) == HEARTH_OK && store_start(&server->worker[0]) &&
+        pace_start(server))
         return true;
     fprintf(stderr, "respd: no heap: %s\n", hearth_last_error());
     return false;

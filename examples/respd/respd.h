@@ -140,6 +140,8 @@ struct server {
     hearth_type string, container, dict, table, list, ring, pack;
     struct settings settings;
     struct shard shard[SHARDS];
+    size_t pending;    /* bytes of large objects being allocated (atomic)           */
+    size_t most;       /* bytes the heap may ever hold                            */
     uint64_t seed;     /* of the hash                                             */
     int64_t started;   /* milliseconds since 1970                                 */
     uint64_t last_id;  /* of connections (atomic)                                 */
@@ -155,6 +157,12 @@ struct server {
     uv_poll_t tcp_poll, unix_poll;
     uv_signal_t interrupt, terminate;
 };
+
+/* --- pace.c ------------------------------------------------------------------------------------- */
+
+bool pace_start(struct server *server);
+/* An array that may be large: the limit makes room for it. A safepoint. */
+void *array_new(struct worker *w, hearth_type type, size_t count, size_t element);
 
 /* --- records.c ---------------------------------------------------------------------------------- */
 

@@ -107,6 +107,21 @@ def test_large(client):
     expect(client.call("GET", "small"), b"3", "after all that")
 
 
+def test_room(program):
+    """Without --maxmemory the heap's limit goes with what is stored, also for values larger than it was."""
+    with resp.respd(program, "--loops", "2") as server:
+        client, value = server.connect(timeout=120), b"r" * (70 << 20)
+        at_first = int(client.info()["heap_limit"])
+        for name in "abc":
+            expect(client.call("SET", name, value), b"OK", "SET of 70 MB")
+        expect(client.call("GET", "a") == value, True, "GET of 70 MB")
+        expect_that(int(client.info()["heap_limit"]) > len(value) * 3, "the limit was raised")
+        expect(client.call("DEL", "a", "b", "c"), 3, "DEL")
+        expect(client.call("MEMORY", "PURGE"), b"OK", "MEMORY PURGE")
+        expect_that(int(client.info()["heap_limit"]) <= at_first, "the limit came down again")
+        client.close()
+
+
 def main():
     program = sys.argv[1]
     with resp.respd(program, "--loops", "1", "--maxmemory", str(LIMIT)) as server:
@@ -118,6 +133,7 @@ def main():
         info = client.info()
         expect_that(int(info["used_memory_peak"]) <= LIMIT, "the heap never holds more than the limit")
         client.close()
+    test_room(program)
     print("  limit of %d MiB reached: %s commands refused, nothing lost" %
           (LIMIT >> 20, info["refused_for_memory"]))
 
