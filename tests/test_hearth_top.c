@@ -157,6 +157,7 @@ START_TEST(wrong_arguments)
     ck_assert_int_eq(fclose(file), 0);
     ck_assert_int_eq(top("--once", path, NULL), 1);
     ck_assert_ptr_nonnull(strstr(error, " is no page"));
+    ck_assert_int_eq(unlink(path), 0);
     ck_assert_int_eq(top("--help", NULL, NULL), 0);
     ck_assert_str_eq(out, usage);
     ck_assert_int_eq(top("--version", NULL, NULL), 0);
