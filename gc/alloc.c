@@ -406,9 +406,10 @@ void *hearth_array_next(hearth_mutator *mutator, hearth_type type, size_t count)
     if (mutator == NULL || type > 0xffffu || index >= mutator->shape_count || count > 0xffffu)
         return hearth_new_array(mutator, type, count);
     hearth_shape shape = mutator->shapes[index];
-    if ((size_t)shape.fixed + (size_t)shape.element * count > 256 - HEARTH_HEADER)
+    size_t size = (size_t)shape.fixed + (size_t)shape.element * count;
+    if (size > 256 - HEARTH_HEADER)
         return hearth_new_array(mutator, type, count);
-    unsigned size_class = ha_class_of((size_t)shape.fixed + (size_t)shape.element * count);
+    unsigned size_class = ha_class_of(size);
     void *object = hg_cell_next(mutator, size_class * 2 + (type & 1), ha_class_cell(size_class),
                                 hearth_header_make(type, (uint32_t)count));
     return object != NULL ? object : hearth_new_array(mutator, type, count);

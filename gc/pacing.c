@@ -19,7 +19,7 @@ enum {
     HG_NURSERY_MAX = 64 << 20,
     HG_RESERVE_MIN = 64,    /* blocks: so many size classes there are                    */
     HG_WHOLE_MIN = 1 << 20, /* survivors below which it is not asked if minors pay    */
-    HG_SOFT_SHARE = 8       /* above the soft limit: room for this part of what lives  */
+    HG_SOFT_SHARE = 8 /* room there is always, also above the soft limit: an 8th of what lives */
 };
 
 #define HG_NURSERY_UNBOUNDED (SIZE_MAX / 2)
