@@ -11,8 +11,7 @@ set -eu
 
 system=$1 workload=$2 programs=$3
 shift 3
-live=$("$programs/$workload-hearth" --live "$@") || exit $?
-case " $* " in *' --live '* | *' --help '*) echo "$live" && exit 0 ;; esac
+. "$(dirname "$0")/heap.sh" # live, heap_x
 
 least=8192 # KiB: the virtual machine refuses less, and ZGC does not get on with it
 case $system in
@@ -23,12 +22,6 @@ java-z) collector=-XX:+UseZGC least=32768 ;;
 *) echo "java.sh: '$system' is no system" >&2; exit 2 ;;
 esac
 
-heap_x=2 last=
-for word; do
-    case $last in --heap-x) heap_x=$word ;; esac
-    case $word in --heap-x=*) heap_x=${word#*=} ;; esac
-    last=$word
-done
 heap=$(awk -v live="$live" -v x="$heap_x" -v least=$least \
     'BEGIN { k = live * x / 1024; printf "%d", k < least ? least : k }')
 

@@ -11,8 +11,7 @@ set -eu
 
 system=$1 workload=$2 programs=$3
 shift 3
-live=$("$programs/$workload-hearth" --live "$@") || exit $?
-case " $* " in *' --live '* | *' --help '*) echo "$live" && exit 0 ;; esac
+. "$(dirname "$0")/heap.sh" # live, heap_x
 export BENCH_LIVE="$live"
 
 case $system in
@@ -21,12 +20,6 @@ pypy) ;;
 *) echo "peer.sh: '$system' is no system" >&2; exit 2 ;;
 esac
 
-heap_x=2 last=
-for word; do
-    case $last in --heap-x) heap_x=$word ;; esac
-    case $word in --heap-x=*) heap_x=${word#*=} ;; esac
-    last=$word
-done
 # Its least is 1.1.
 PYPY_GC_MAJOR_COLLECT=$(awk -v x="$heap_x" 'BEGIN { print x < 1.1 ? 1.1 : x }')
 export PYPY_GC_MAJOR_COLLECT
