@@ -30,6 +30,7 @@ struct hp_parallel_stats {
     uint64_t helped;    /* objects marked by helpers                                             */
     uint64_t alone;     /* objects marked by the holder of the GIL in such steps                 */
     uint64_t strange;   /* objects left to the holder because of their tp_traverse               */
+    uint64_t looked_up; /* libraries whose functions it was: whether to trust them               */
     uint64_t sent;      /* references sent to another node's workers                             */
     uint64_t waited_ns; /* by the holder, for helpers to end                                     */
     uint64_t

@@ -32,10 +32,11 @@ static PyObject *hp_generation_stats(const struct hp_stats *stats, int i)
 static PyObject *hp_parallel_dict(void)
 {
     const struct hp_parallel_stats *stats = &hp_parallel_stats;
-    return Py_BuildValue("{sKsKsKsKsKsKsdsK}", "phases", stats->phases, "joined", stats->joined,
+    return Py_BuildValue("{sKsKsKsKsKsKsKsdsK}", "phases", stats->phases, "joined", stats->joined,
                          "marked_by_helpers", stats->helped, "marked_beside_helpers", stats->alone,
-                         "left_to_holder", stats->strange, "sent", stats->sent, "waited",
-                         hp_seconds(stats->waited_ns), "skipped", stats->skipped);
+                         "left_to_holder", stats->strange, "looked_up", stats->looked_up, "sent",
+                         stats->sent, "waited", hp_seconds(stats->waited_ns), "skipped",
+                         stats->skipped);
 }
 
 PyObject *hp_stats(PyObject *module, PyObject *nothing)
