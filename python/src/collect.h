@@ -63,9 +63,11 @@ struct hp_scan {
     size_t candidates; /* in there                                                     */
     size_t live;       /* marked                                                       */
     PyGC_Head list;    /* them; not closed: _gc_prev is the last                       */
-    bool later;        /* some might be untracked when they are asked again            */
+    bool later;        /* some might be untracked when they are asked again: tagged 1  */
 };
 void hp_scan(struct hp_vec *all, struct hp_scan *scan, struct hp_worker *worker, bool parallel);
+/* Ask them; the list is complete. */
+void hp_untrack_late(struct hp_scratch *scratch);
 /* Link the part behind `tail` and close the list. Returns the new tail. */
 HP_HOT PyGC_Head *hp_scan_link(struct hp_scan *scan, PyGC_Head *list, PyGC_Head *tail)
 {

@@ -39,23 +39,23 @@ HP_HOT void hp_scan_range(struct hp_vec *all, struct hp_scan *scan, struct hp_wo
         if (i + HP_SCAN_AHEAD < to)
             __builtin_prefetch(at[i + HP_SCAN_AHEAD]);
         PyGC_Head *g = at[i];
-        if (__atomic_load_n(&g->_gc_prev, __ATOMIC_RELAXED) & HP_COLLECTING) {
+        uintptr_t prev = __atomic_load_n(&g->_gc_prev, __ATOMIC_RELAXED);
+        if (prev & HP_COLLECTING) {
             bool visited = hp_visit(HP_OBJECT(g), w, HP_SUBTRACT, parallel);
             w->left |= !visited;
             *rest++ = (PyGC_Head *)((uintptr_t)g | !visited);
             continue;
         }
-        enum hp_untrack untrack = hp_untrackable(HP_OBJECT(g), true);
-        if (HP_UNLIKELY(untrack != HP_KEEP)) {
-            scan->later |= untrack == HP_LATER;
-            if (untrack == HP_UNTRACK) {
-                g->_gc_next = 0;
-                g->_gc_prev &= HP_FINALIZED;
-                continue;
-            }
+        enum hp_untrack untrack = prev & HP_COUNTED ? hp_untrackable(HP_OBJECT(g), true) : HP_KEEP;
+        if (HP_UNLIKELY(untrack == HP_UNTRACK)) {
+            g->_gc_next = 0;
+            g->_gc_prev &= HP_FINALIZED;
+            continue;
         }
+        bool late = untrack == HP_LATER && (parallel || PyDict_CheckExact(HP_OBJECT(g)));
+        scan->later |= late;
         hp_list_build(g, &tail);
-        *live++ = g;
+        *live++ = (PyGC_Head *)((uintptr_t)g | late);
     }
     scan->list._gc_prev = (uintptr_t)tail;
     scan->live = (size_t)(live - at) - scan->from;
@@ -68,6 +68,39 @@ void hp_scan(struct hp_vec *all, struct hp_scan *scan, struct hp_worker *w, bool
         hp_scan_range(all, scan, w, true);
     else
         hp_scan_range(all, scan, w, false);
+}
+
+/* The i-th of those that live, asked again. */
+static void hp_ask_again(struct hp_scratch *scratch, size_t i)
+{
+    PyGC_Head *g = scratch->all.at[i];
+    if (hp_untrackable(HP_OBJECT(g), true) != HP_UNTRACK)
+        return;
+    HP_PREV(g)->_gc_next = g->_gc_next;
+    hp_set_prev(HP_NEXT(g), HP_PREV(g));
+    g->_gc_next = 0;
+    g->_gc_prev &= HP_FINALIZED;
+    scratch->all.at[i] = NULL;
+    scratch->gone++;
+}
+
+/* Dicts that hold tuples: all tuples come first, as in CPython. And tuples that hold tuples which another helper was
+ * looking at: in the order of the list. The stack, empty now, has the places of the dicts. */
+void hp_untrack_late(struct hp_scratch *scratch)
+{
+    size_t dicts = 0, *place = (size_t *)(void *)scratch->stack.at;
+    for (size_t i = 0; i < scratch->live; i++) {
+        PyGC_Head *g = scratch->all.at[i];
+        if (HP_LIKELY(!((uintptr_t)g & 1)))
+            continue;
+        scratch->all.at[i] = g = (PyGC_Head *)((uintptr_t)g & ~(uintptr_t)1);
+        if (PyDict_CheckExact(HP_OBJECT(g)))
+            place[dicts++] = i;
+        else
+            hp_ask_again(scratch, i);
+    }
+    for (size_t k = 0; k < dicts; k++)
+        hp_ask_again(scratch, place[k]);
 }
 
 /* Mark and scan: leaves what is marked on the list. */
@@ -83,6 +116,8 @@ static void hp_mark_all(struct hp_scratch *scratch, PyInterpreterState *interp, 
     hp_scan(&scratch->all, &scan, &worker, false);
     hp_scan_link(&scan, list, list);
     scratch->live = scan.live;
+    if (scan.later)
+        hp_untrack_late(scratch);
     scratch->rest.n = scan.candidates;
     scratch->zeros = worker.zeros;
 }

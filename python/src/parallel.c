@@ -295,22 +295,6 @@ static void hp_scan_step(struct hp_worker *w)
     }
 }
 
-/* Ask again those that hold tuples which others were looking at. */
-static void hp_untrack_late(struct hp_scratch *scratch)
-{
-    for (size_t i = 0; i < scratch->live; i++) {
-        PyGC_Head *g = scratch->all.at[i];
-        if (hp_untrackable(HP_OBJECT(g), true) != HP_UNTRACK)
-            continue;
-        HP_PREV(g)->_gc_next = g->_gc_next;
-        hp_set_prev(HP_NEXT(g), HP_PREV(g));
-        g->_gc_next = 0;
-        g->_gc_prev &= HP_FINALIZED;
-        scratch->all.at[i] = NULL;
-        scratch->gone++;
-    }
-}
-
 /* Slice after slice onto the list, its arrays moved together. */
 static void hp_stitch(struct hp_scratch *scratch, PyGC_Head *list)
 {

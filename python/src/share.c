@@ -13,7 +13,6 @@
 #include "gc/mailbox.h"
 
 enum {
-    HP_RING = 8,
     HP_TICK = 64,  /* objects between looks at the others                              */
     HP_UNSEEN = 1, /* tag of a batch entry                                             */
     HP_HALF = 32   /* left on a stack that gives half away                             */
@@ -144,18 +143,14 @@ static bool hp_take(struct hp_worker *w, bool impatient)
 
 HP_HOT void hp_drain(struct hp_worker *w, const enum hp_visit how)
 {
-    PyGC_Head *ring[HP_RING];
-    unsigned head = 0, tail = 0, tick = 0;
+    struct hp_ring ring = {.head = 0};
+    unsigned tick = 0;
     const unsigned period = w->plenty < HP_TICK ? 1 : HP_TICK;
     for (;;) {
-        while (tail - head < HP_RING && w->top != 0) {
-            PyGC_Head *g = w->stack[--w->top];
-            hp_prefetch(HP_OBJECT(g));
-            ring[tail++ % HP_RING] = g;
-        }
-        if (head == tail)
+        hp_ring_fill(&ring, w);
+        if (ring.head == ring.tail)
             return;
-        PyGC_Head *g = ring[head++ % HP_RING];
+        PyGC_Head *g = ring.at[ring.head++ % HP_RING];
         if (HP_UNLIKELY(!hp_visit(HP_OBJECT(g), w, how, true)) &&
             hp_vec_reserve(&w->strange, w->strange.n + 1))
             w->strange.at[w->strange.n++] = g;

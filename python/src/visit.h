@@ -170,6 +170,21 @@ HP_HOT visitproc hp_seer(const enum hp_visit how, const bool parallel)
     return parallel ? hp_see_mark_parallel : hp_see_mark;
 }
 
+/* Marking has looked at what a tuple or dict refers to: if something of that may be in a cycle, so may
+ * it, and it need not be asked again whether it can be untracked (full.c). A helper that marks the same
+ * object a moment later may undo this; then it is asked. */
+HP_HOT bool hp_may_cycle(PyObject *o)
+{
+    return o != NULL && (Py_TYPE(o)->tp_flags & Py_TPFLAGS_HAVE_GC) && !PyTuple_CheckExact(o) &&
+           hp_is_gc(o);
+}
+HP_HOT void hp_note_kept(PyObject *o)
+{
+    PyGC_Head *g = HP_HEAD(o);
+    uintptr_t prev = __atomic_load_n(&g->_gc_prev, __ATOMIC_RELAXED);
+    __atomic_store_n(&g->_gc_prev, prev & ~HP_COUNTED, __ATOMIC_RELAXED);
+}
+
 enum { HP_AHEAD = 6 }; /* elements of a list between prefetch and look                           */
 
 HP_HOT void hp_visit_list(PyObject *o, struct hp_worker *w, const enum hp_visit how,
@@ -189,36 +204,54 @@ HP_HOT void hp_visit_list(PyObject *o, struct hp_worker *w, const enum hp_visit 
 HP_HOT void hp_visit_tuple(PyObject *o, struct hp_worker *w, const enum hp_visit how,
                            const bool parallel)
 {
+    const bool marks = how == HP_MARK || how == HP_ROUTE;
     Py_ssize_t n = Py_SIZE(o);
     PyObject **item = ((PyTupleObject *)o)->ob_item;
-    for (Py_ssize_t i = 0; i < n; i++)
+    bool kept = false;
+    for (Py_ssize_t i = 0; i < n; i++) {
+        if (marks)
+            kept |= hp_may_cycle(item[i]);
         HP_SEE(item[i]);
+    }
+    if (marks && kept && PyTuple_CheckExact(o))
+        hp_note_kept(o);
 }
 
 HP_HOT void hp_visit_dict(PyObject *o, struct hp_worker *w, const enum hp_visit how,
                           const bool parallel)
 {
+    const bool marks = how == HP_MARK || how == HP_ROUTE;
     PyDictObject *dict = (PyDictObject *)o;
     PyDictKeysObject *keys = dict->ma_keys;
     Py_ssize_t n = keys->dk_nentries;
+    bool kept = false;
     if (dict->ma_values != NULL) {
-        for (Py_ssize_t i = 0; i < n; i++)
+        for (Py_ssize_t i = 0; i < n; i++) {
+            if (marks)
+                kept |= hp_may_cycle(dict->ma_values->values[i]);
             HP_SEE(dict->ma_values->values[i]);
+        }
     } else if (DK_IS_UNICODE(keys)) {
         PyDictUnicodeEntry *entry = DK_UNICODE_ENTRIES(keys);
         for (Py_ssize_t i = 0; i < n; i++) {
             if (i + HP_AHEAD < n)
                 __builtin_prefetch(entry[i + HP_AHEAD].me_value);
+            if (marks)
+                kept |= hp_may_cycle(entry[i].me_value);
             HP_SEE(entry[i].me_value);
         }
     } else {
         PyDictKeyEntry *entry = DK_ENTRIES(keys);
         for (Py_ssize_t i = 0; i < n; i++)
             if (entry[i].me_value != NULL) {
+                if (marks)
+                    kept |= hp_may_cycle(entry[i].me_value) || hp_may_cycle(entry[i].me_key);
                 HP_SEE(entry[i].me_value);
                 HP_SEE(entry[i].me_key);
             }
     }
+    if (marks && kept && PyDict_CheckExact(o))
+        hp_note_kept(o);
 }
 
 /* Deleted entries have a key of their own, a static object. */
@@ -377,6 +410,51 @@ HP_HOT void hp_prefetch(PyObject *o)
         void *values = *_PyObject_ValuesPointer(o);
         if (values != NULL)
             __builtin_prefetch(values);
+    }
+}
+
+enum { HP_ITEMS = 8 }; /* of an object, fetched before it is looked at */
+
+/* The second step, when that has come: fetch the first of the objects it refers to. */
+HP_HOT void hp_prefetch_items(PyObject *o)
+{
+    traverseproc traverse = Py_TYPE(o)->tp_traverse;
+    if (traverse == hp_known.list) {
+        PyObject **item = ((PyListObject *)o)->ob_item;
+        Py_ssize_t n = Py_SIZE(o) < HP_AHEAD ? Py_SIZE(o) : HP_AHEAD;
+        for (Py_ssize_t i = 0; i < n; i++)
+            __builtin_prefetch(item[i]);
+    } else if (traverse == hp_known.dict) {
+        PyDictObject *dict = (PyDictObject *)o;
+        PyDictKeysObject *keys = dict->ma_keys;
+        Py_ssize_t n = keys->dk_nentries < HP_ITEMS ? keys->dk_nentries : HP_ITEMS;
+        if (dict->ma_values == NULL && DK_IS_UNICODE(keys)) {
+            PyDictUnicodeEntry *entry = DK_UNICODE_ENTRIES(keys);
+            for (Py_ssize_t i = 0; i < n; i++)
+                __builtin_prefetch(entry[i].me_value);
+        } else if (dict->ma_values != NULL) {
+            for (Py_ssize_t i = 0; i < n; i++)
+                __builtin_prefetch(dict->ma_values->values[i]);
+        }
+    }
+}
+
+/* Objects between the stack and the visit (Cher et al., ASPLOS 2004), in two steps: at entry what lies
+ * beside the object is fetched, halfway what it refers to. */
+enum { HP_RING = 16 };
+struct hp_ring {
+    PyGC_Head *at[HP_RING];
+    unsigned head, tail; /* taken and put so far                              */
+};
+
+HP_HOT void hp_ring_fill(struct hp_ring *ring, struct hp_worker *w)
+{
+    while (ring->tail - ring->head < HP_RING && w->top != 0) {
+        PyGC_Head *g = w->stack[--w->top];
+        hp_prefetch(HP_OBJECT(g));
+        ring->at[ring->tail++ % HP_RING] = g;
+        if (ring->tail - ring->head > HP_RING / 2)
+            hp_prefetch_items(HP_OBJECT(ring->at[(ring->tail - HP_RING / 2 - 1) % HP_RING]));
     }
 }
 

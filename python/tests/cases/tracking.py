@@ -80,6 +80,15 @@ def survey(what, made):
     print(what, [name for name, value in made.items() if gc.is_tracked(value)])
 
 
+# A dict that is older than the tuples in it: all tuples are asked before any dict, so one collection does.
+older = {"a": []}
+for key in range(5):
+    older[key] = tuple([key, str(key)])
+del older["a"]
+print("older", gc.is_tracked(older), [gc.is_tracked(value) for value in older.values()])
+gc.collect()
+print("older", gc.is_tracked(older), [gc.is_tracked(value) for value in older.values()])
+
 # Tuples in tuples: the outer one needs another collection or not, by the order of visiting. In the end it is untracked.
 nest = tuple([tuple([len("ab")]), tuple([tuple([len("ab")])])])
 for _ in range(4):
