@@ -69,7 +69,7 @@ struct ha_block {
     struct ha_block *keys_next; /* KEYS: the next one that does                           */
     uint32_t keys_at;           /* KEYS: index of its first cell in the table of the keys  */
     uint16_t frozen;            /* of the live cells, those that no collection looks at   */
-    uint16_t unused;
+    uint16_t run; /* CURRENT: of its mutator's runs, the one that takes cells here (relaxed) */
     uint64_t reserved[4];
 };
 

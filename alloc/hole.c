@@ -55,6 +55,21 @@ static inline void ha_zero(char *from, size_t bytes)
     }
 }
 
+/* A block of larger cells than the run's: each hole is one cell, of which the run uses the first part. */
+static inline bool ha_borrowed(const struct ha_block *block, unsigned k)
+{
+    return __builtin_expect(block->size_class != k / 2, 0);
+}
+
+/* Bytes of cells made ready and not allocated yet. */
+static inline size_t ha_hole_left(const struct ha_hole *hole, const struct hearth_run *run,
+                                  unsigned k)
+{
+    if (hole->block != NULL && ha_borrowed(hole->block, k) && run->cursor == run->limit)
+        return 0;
+    return (size_t)(hole->ready - run->cursor);
+}
+
 /* The block is the collector's again. What was allocated in it is counted here, once a block: runs can
  * be as short as a cell, and the counter is shared. */
 static void ha_run_drop(struct ha_hole *hole, struct hearth_run *run, char *frontier)
@@ -87,10 +102,32 @@ bool ha_run_step(struct ha_allocator *allocator, unsigned k)
 {
     struct ha_hole *hole = &allocator->hole[k];
     struct hearth_run *run = &allocator->run[k];
-    if (run->limit == hole->ready)
+    if (run->limit == hole->ready || ha_borrowed(hole->block, k))
         return false;
     ha_run_checked(allocator, hole, run);
     return true;
+}
+
+/* A run of one cell, the one at `from`, in a block of larger ones. */
+static __attribute__((noinline)) size_t ha_run_borrowed(struct ha_allocator *allocator, unsigned k,
+                                                        char *from)
+{
+    struct ha_hole *hole = &allocator->hole[k];
+    struct hearth_run *run = &allocator->run[k];
+    const struct ha_block *block = hole->block;
+    size_t bytes = block->cell;
+    hole->end = hole->ready = from + bytes;
+    hole->granule = (uint32_t)((size_t)(hole->end - ha_cell_at(block, 0)) / HEARTH_GRANULE);
+    if (allocator->space->checked)
+        ha_guard_ready(allocator->space, from, bytes, block->stamp != 0);
+    else if (!block->stamp)
+        memset(from, 0, bytes);
+    run->cursor = from;
+    run->limit = from + ha_class_cell(k / 2);
+    hole->bytes += (uint32_t)bytes;
+    allocator->bytes += bytes;
+    allocator->objects++;
+    return bytes;
 }
 
 size_t ha_run_next(struct ha_allocator *allocator, unsigned k)
@@ -101,8 +138,8 @@ size_t ha_run_next(struct ha_allocator *allocator, unsigned k)
     char *from, *to;
     if (block == NULL)
         return 0;
-    if (run->limit < hole->end) {
-        from = run->limit;
+    if (hole->ready < hole->end) {
+        from = hole->ready;
         to = hole->end;
     } else {
         const struct ha_pool *pool = ha_chunk_of(block)->pool;
@@ -113,6 +150,8 @@ size_t ha_run_next(struct ha_allocator *allocator, unsigned k)
         }
         hole->end = to;
     }
+    if (ha_borrowed(block, k))
+        return ha_run_borrowed(allocator, k, from);
     if ((size_t)(to - from) > HA_RUN_BYTES) {
         size_t cells = HA_RUN_BYTES / block->cell;
         to = from + (cells == 0 ? 1 : cells) * block->cell;
@@ -135,6 +174,7 @@ size_t ha_run_next(struct ha_allocator *allocator, unsigned k)
 void ha_run_hold(struct ha_allocator *allocator, unsigned k, struct ha_block *block)
 {
     struct ha_hole *hole = &allocator->hole[k];
+    __atomic_store_n(&block->run, (uint16_t)k, __ATOMIC_RELAXED);
     hole->block = block;
     hole->granule = HA_FIRST_GRANULE;
     hole->end = hole->ready = NULL;
@@ -146,7 +186,7 @@ uint64_t ha_allocator_left(const struct ha_allocator *allocator)
 {
     uint64_t cells = 0;
     for (unsigned k = 0; k < HEARTH_RUNS; k++) {
-        size_t left = (size_t)(allocator->hole[k].ready - allocator->run[k].cursor);
+        size_t left = ha_hole_left(&allocator->hole[k], &allocator->run[k], k);
         if (left != 0)
             cells += left / allocator->hole[k].block->cell;
     }
@@ -159,11 +199,12 @@ uint64_t ha_allocator_recall(struct ha_allocator *allocator)
     for (unsigned k = 0; k < HEARTH_RUNS; k++) {
         struct hearth_run *run = &allocator->run[k];
         struct ha_hole *hole = &allocator->hole[k];
-        size_t left = (size_t)(hole->ready - run->cursor);
+        size_t left = ha_hole_left(hole, run, k);
         if (left == 0)
             continue;
+        char *end = ha_borrowed(hole->block, k) ? hole->ready : run->limit;
         if (allocator->space->poison && !hole->block->stamp) /* as it was before */
-            memset(run->cursor, HA_POISON, (size_t)(run->limit - run->cursor));
+            memset(run->cursor, HA_POISON, (size_t)(end - run->cursor));
         cells += left / hole->block->cell;
         allocator->bytes -= left;
         hole->bytes -= (uint32_t)left;
@@ -181,12 +222,25 @@ void ha_allocator_flush(struct ha_allocator *allocator)
         struct ha_block *block = hole->block;
         if (block == NULL)
             continue;
-        size_t left = (size_t)(hole->ready - run->cursor);
+        size_t left = ha_hole_left(hole, run, k);
         allocator->bytes -= left;
         allocator->objects -= left / block->cell;
         hole->bytes -= (uint32_t)left;
-        ha_run_drop(hole, run, run->cursor != NULL ? run->cursor : ha_block_start(block));
+        ha_run_drop(hole, run, run->cursor != NULL ? hole->ready - left : ha_block_start(block));
     }
+}
+
+/* A borrowed block: its present cell is used up, or not begun, or was recalled. */
+static bool ha_borrowed_right(const struct ha_hole *hole, const struct hearth_run *run, unsigned k)
+{
+    uint32_t cell = hole->block->cell;
+    if (hole->block->size_class < k / 2 || hole->ready > hole->end)
+        return false;
+    if (hole->ready != hole->end)
+        return run->cursor == hole->ready && run->cursor == run->limit &&
+               hole->end == run->cursor + cell;
+    return run->limit == hole->end - cell + ha_class_cell(k / 2) &&
+           (run->cursor == run->limit || run->cursor == hole->end - cell);
 }
 
 /* One held block: the run lies in its hole, cut at cells. */
@@ -196,16 +250,18 @@ static bool ha_hole_right(const struct ha_hole *hole, const struct hearth_run *r
     if (block == NULL)
         return run->cursor == NULL && run->limit == NULL && hole->end == NULL &&
                hole->ready == NULL;
-    if (block->state != HA_CURRENT || !block->young || block->frontier != NULL ||
-        block->size_class != k / 2 || block->kind != (k & 1) || hole->granule < HA_FIRST_GRANULE ||
-        hole->granule > block->end)
+    if (block->state != HA_CURRENT || !block->young || block->frontier != NULL || block->run != k ||
+        block->kind != (k & 1) || hole->granule < HA_FIRST_GRANULE || hole->granule > block->end)
         return false;
     if (run->cursor == NULL)
         return run->limit == NULL && hole->end == NULL && hole->bytes == 0;
+    if (hole->end != ha_cell_at(block, hole->granule))
+        return false;
+    if (ha_borrowed(block, k))
+        return ha_borrowed_right(hole, run, k);
     const char *first = ha_block_start(block) + HEARTH_HEADER;
     return run->cursor >= first && run->cursor <= run->limit && run->limit <= hole->ready &&
-           hole->ready <= hole->end && hole->end == ha_cell_at(block, hole->granule) &&
-           (size_t)(run->cursor - first) % block->cell == 0 &&
+           hole->ready <= hole->end && (size_t)(run->cursor - first) % block->cell == 0 &&
            (size_t)(run->limit - first) % block->cell == 0;
 }
 

@@ -1,5 +1,7 @@
 /* alloc/hole.h - a mutator's allocation state: the holes of the blocks it holds, cut into runs.
  *
+ * A block of a larger size class may be held, where nothing else is left: then a run is the first part of one cell, the
+ * hole that cell, and run.cursor == run.limit says that it is allocated.
  * Invariant: for each run index, cells below run.cursor in the held block are allocated or marked;
  * memory in [cursor, limit) is zero; limit <= ready <= end of the hole. Own thread only, or world stopped. */
 #ifndef HEARTH_ALLOC_HOLE_H

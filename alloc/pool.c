@@ -133,6 +133,17 @@ struct ha_block *ha_pool_reuse(struct ha_pool *pool, unsigned run, unsigned firs
     return block;
 }
 
+struct ha_block *ha_pool_borrow(struct ha_pool *pool, unsigned run)
+{
+    struct ha_block *block = NULL;
+    pthread_mutex_lock(&pool->lock);
+    for (run += 2; block == NULL && run < HEARTH_RUNS; run += 2)
+        for (unsigned bucket = 0; block == NULL && bucket < HA_BUCKETS; bucket++)
+            block = ha_partial_pop(pool, run, bucket);
+    pthread_mutex_unlock(&pool->lock);
+    return block;
+}
+
 /* A new chunk's blocks join the cold list. The lock is not held. */
 static bool ha_pool_grow(struct ha_pool *pool)
 {

@@ -68,6 +68,8 @@ void ha_pool_destroy(struct ha_pool *pool);
 
 /* A partly free block from the buckets `first` .. `last`, NULL if there is none. */
 struct ha_block *ha_pool_reuse(struct ha_pool *pool, unsigned run, unsigned first, unsigned last);
+/* The same, from all buckets, of the next larger size class that has one. */
+struct ha_block *ha_pool_borrow(struct ha_pool *pool, unsigned run);
 /* A free block made ready for the run; NULL if there is none as far as `grow` goes, or the node has no
  * memory for one that is not resident. The caller has charged the budget. */
 struct ha_block *ha_pool_fresh(struct ha_pool *pool, unsigned run, enum ha_grow grow);

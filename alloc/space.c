@@ -148,6 +148,19 @@ static struct ha_block *ha_take_foreign(struct ha_space *space, int node, unsign
     return NULL;
 }
 
+/* Blocks of larger cells, when nothing else is left: a heap whose objects have become smaller has its room there. From
+ * then on they are taken before anything is collected, until they are used up. */
+static struct ha_block *ha_take_larger(struct ha_space *space, int node, unsigned run)
+{
+    const struct ht_node *home = &space->topology->node[node];
+    struct ha_block *block = NULL;
+    int nodes = space->strict ? 1 : space->nodes;
+    for (int i = 0; block == NULL && i < nodes; i++)
+        block = ha_pool_borrow(space->pool[home->order[i]], run);
+    __atomic_store_n(&space->borrows, block != NULL, __ATOMIC_RELAXED);
+    return block;
+}
+
 /* How full a block may be that is used again before a free one is taken. Free blocks are faster, but what becomes old
  * in them stays: the last ones are for the size classes that have no others. */
 static unsigned ha_thrift(const struct ha_space *space)
@@ -187,6 +200,9 @@ struct ha_block *ha_space_take(struct ha_space *space, int node, unsigned run,
         block = ha_pool_reuse(pool, run, HA_BUCKET_FROZEN, HA_BUCKET_FROZEN);
     if (block == NULL && effort == HA_EFFORT_TIGHT)
         block = ha_take_foreign(space, node, run);
+    if (block == NULL &&
+        (effort == HA_EFFORT_TIGHT || (effort == HA_EFFORT_NEAR && ha_space_borrows(space))))
+        block = ha_take_larger(space, node, run);
     if (block == NULL)
         *why = charged ? HA_NO_MEMORY : HA_OVER_BUDGET;
     return block;

@@ -11,8 +11,9 @@
 /* How hard to look for room. */
 enum ha_effort {
     HA_EFFORT_NORMAL, /* half-free blocks, free ones, quarter-free ones, free ones elsewhere */
-    HA_EFFORT_NEAR,   /* also tenth-free ones                                                */
-    HA_EFFORT_TIGHT   /* then also those with frozen cells, and partly free ones elsewhere   */
+    HA_EFFORT_NEAR,   /* also tenth-free ones, and of larger cells where that was needed     */
+    HA_EFFORT_TIGHT   /* then also those with frozen cells, partly free ones elsewhere, and  */
+                      /* those of larger cells                                               */
 };
 
 /* Why a block could not be had. */
@@ -34,6 +35,7 @@ struct ha_space {
     size_t budget;           /* blocks: what may be used now (atomic)                */
     size_t used;             /* blocks in use (atomic)                               */
     size_t peak;             /* most of that (atomic)                                */
+    bool borrows;            /* larger cells were the last resort not long ago (atomic) */
     size_t nursery_used;     /* bytes handed to mutators since the last collection   */
     size_t nursery;          /* bytes after which a minor collection is due          */
     size_t reserve;          /* free blocks that are not taken lightly (atomic)      */
@@ -53,6 +55,11 @@ void ha_space_refund(struct ha_space *space, size_t blocks);
 /* A block for a mutator of `node`; NULL: *why tells. */
 struct ha_block *ha_space_take(struct ha_space *space, int node, unsigned run,
                                enum ha_effort effort, enum ha_refusal *why);
+
+static inline bool ha_space_borrows(const struct ha_space *space)
+{
+    return __atomic_load_n(&space->borrows, __ATOMIC_RELAXED);
+}
 
 /* Bytes: blocks in use; free for the budget; free inside half- and quarter-free blocks. */
 size_t ha_space_used_bytes(const struct ha_space *space);

@@ -209,7 +209,7 @@ static __attribute__((noinline)) bool hg_next_block(struct hg_mutator *m, struct
     from->node = hg_latch_node(m, wish);
     bool tight = hunger->attempt > 2;
     bool near = hunger->attempt == 0 && hg_enabled(m->public.heap) &&
-                hg_pacing_kind(m->public.heap) == HEARTH_GC_FULL;
+                (hg_pacing_kind(m->public.heap) == HEARTH_GC_FULL || ha_space_borrows(space));
     struct ha_block *block = ha_space_take(space, from->node, k, HA_EFFORT_NORMAL, &hunger->why);
     if (block == NULL && (tight || near))
         block = ha_space_take(space, from->node, k, tight ? HA_EFFORT_TIGHT : HA_EFFORT_NEAR,
@@ -234,10 +234,11 @@ static __attribute__((noinline)) void *hg_cell(struct hg_mutator *m, struct ha_a
     while ((size_t)(run->limit - run->cursor) < cell) {
         bool counted = hg_threshold_on(m->public.heap);
         from->portion = counted ? hg_threshold_portion(m) : 0;
+        uint64_t before = from->objects;
         size_t bytes = ha_run_next(from, k);
         if (bytes != 0) {
             hg_nursery_charge(m, bytes);
-            m->credit -= counted ? (int64_t)(bytes / cell) : 0;
+            m->credit -= counted ? (int64_t)(from->objects - before) : 0;
         } else if (!hg_next_block(m, from, k, wish, &hunger)) {
             return NULL;
         }

@@ -184,6 +184,7 @@ static void hg_collect_stopped(hearth_heap *heap, bool all_old, int node, hearth
 {
     bool full = c->kind == HEARTH_GC_FULL;
     uint64_t begin = heap->pacing.begin_ns = ht_os_now(), objects;
+    hg_pacing_before(heap, c->reason);
     uint64_t allocated = hg_flush_mutators(heap, &objects), live_before = hg_live_bytes(heap);
     hg_control_begin(heap, (int)c->generation, objects);
     objects += hg_live_objects(heap);

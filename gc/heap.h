@@ -41,6 +41,7 @@ struct hg_pacing {
     uint64_t full_live;        /* bytes that lived then                                      */
     size_t free_blocks;        /* of the budget, after it                                    */
     uint64_t promoted;         /* bytes that survived minor collections since then            */
+    bool uneven;               /* some size classes want room that is in the holes of others */
     uint64_t lost;             /* remembered sets are incomplete: full next (atomic)         */
     size_t soft_limit;         /* bytes, 0: none (atomic)                                    */
     uint64_t begin_ns;         /* when the running collection stopped the world              */
@@ -143,6 +144,8 @@ uint64_t hg_live_objects(const hearth_heap *heap);
 /* Pacing. */
 void hg_pacing_init(hearth_heap *heap);
 hearth_gc_kind hg_pacing_kind(const hearth_heap *heap);
+/* A collection begins for want of blocks: did all size classes fill their holes? */
+void hg_pacing_before(hearth_heap *heap, hearth_gc_reason reason);
 void hg_pacing_after(hearth_heap *heap, const hearth_collection *collection, uint64_t allocated,
                      uint64_t survived);
 void hg_pacing_scale(hearth_heap *heap); /* the number of mutators changed            */

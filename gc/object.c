@@ -25,7 +25,7 @@ hg_below_cursor(const struct ha_allocator *allocator, unsigned k, const struct h
 /* A block that a mutator holds now: cells below its cursor are allocated. */
 static bool hg_in_held_block(hearth_heap *heap, const struct ha_block *block, uintptr_t object)
 {
-    unsigned k = block->size_class * 2u + block->kind;
+    unsigned k = __atomic_load_n(&block->run, __ATOMIC_RELAXED);
     bool held = false;
     for (struct hg_mutator *m = heap->mutators; m != NULL && !held; m = m->next) {
         if (hg_below_cursor(&m->allocator, k, block, object, &held))
@@ -96,9 +96,10 @@ bool hg_is_object_for(struct hg_mutator *m, uintptr_t address)
     bool held = false;
     if (block == NULL)
         return false;
+    unsigned k = __atomic_load_n(&block->run, __ATOMIC_RELAXED);
     if (__atomic_load_n(&block->state, __ATOMIC_ACQUIRE) == HA_CURRENT &&
         (address - HEARTH_GRANULE - (uintptr_t)ha_block_start(block)) % block->cell == 0 &&
-        hg_below_cursor(&m->allocator, block->size_class * 2u + block->kind, block, address, &held))
+        hg_below_cursor(&m->allocator, k, block, address, &held))
         return true;
     return !held && hg_is_object_locked(heap, address);
 }

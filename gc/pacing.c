@@ -87,7 +87,10 @@ void hg_pacing_init(hearth_heap *heap)
     pacing->min_budget = hg_blocks(options->heap_min != 0 ? options->heap_min : 4 * nursery);
     if (pacing->min_budget > heap->space.limit)
         pacing->min_budget = heap->space.limit;
-    heap->space.budget = pacing->min_budget;
+    /* Nobody knows yet which size classes will need room. */
+    pacing->uneven = true;
+    size_t first = heap->space.limit - heap->space.limit / 4;
+    heap->space.budget = pacing->min_budget < first ? pacing->min_budget : first;
     pacing->nursery = hg_nursery_base(heap);
     hg_nursery_set(heap);
 }
@@ -148,6 +151,24 @@ static double hg_room(const hearth_heap *heap, double live)
     return room;
 }
 
+/* Blocks that a full collection may hand out. Where holes of some size classes stay empty while others want room, the last
+ * eighth of the limit is kept for these, block by block (hg_pacing_stretch): once all blocks are full of holes, a
+ * class that has too few of them can have no more. */
+static size_t hg_most_blocks(const hearth_heap *heap)
+{
+    size_t limit = heap->space.limit;
+    return heap->pacing.uneven ? limit - limit / 8 : limit;
+}
+
+void hg_pacing_before(hearth_heap *heap, hearth_gc_reason reason)
+{
+    size_t holes = ha_space_partial_bytes(&heap->space) >> HA_BLOCK_SHIFT;
+    if (reason == HEARTH_REASON_BUDGET && heap->pacing.live_blocks != 0)
+        heap->pacing.uneven = holes > heap->space.budget / 8;
+    if (!heap->pacing.uneven)
+        heap->space.borrows = false;
+}
+
 /* Room for a heap that held so much after the last full collection: by what lives, not by the blocks that hold it. Else
  * a heap full of holes would get room for as many again each time. But some room above the blocks there must be. */
 static void hg_budget_set(hearth_heap *heap, size_t used, uint64_t live_bytes, size_t external)
@@ -157,9 +178,11 @@ static void hg_budget_set(hearth_heap *heap, size_t used, uint64_t live_bytes, s
     double live = (double)live_bytes + (double)external;
     double wanted = ((double)live_bytes + hg_room(heap, live)) / HA_BLOCK;
     double floor = (double)used + live / HG_SOFT_SHARE / HA_BLOCK;
+    size_t most = hg_most_blocks(heap), least = pacing->min_budget;
+    least = least < most ? least : most;
+    wanted = wanted < (double)most ? wanted : (double)most;
     wanted = wanted < floor ? floor : wanted;
     size_t budget = wanted < (double)space->limit ? (size_t)wanted : space->limit;
-    size_t least = pacing->min_budget;
     size_t soft = __atomic_load_n(&pacing->soft_limit, __ATOMIC_RELAXED) >> HA_BLOCK_SHIFT;
     if (soft != 0 && soft < least && heap->options.heap_min == 0)
         least = soft;

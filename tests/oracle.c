@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "alloc/class.h"
+#include "alloc/block.h"
 #include "gc/heap.h"
 
 /* --- contents ---------------------------------------------------------------------------------- */
@@ -320,12 +320,20 @@ void oracle_check(struct oracle *oracle)
             oracle_check_object(oracle, object);
 }
 
-/* Bytes the heap accounts for an object. */
-static uint64_t cell_bytes(const hearth_heap *heap, const struct oracle_object *object)
+/* Bytes the heap accounts for an object. Where memory is short it may lie in a larger cell. */
+static uint64_t cell_bytes(struct oracle *oracle, const struct oracle_object *object)
 {
+    const hearth_heap *heap = oracle->heap->heap;
     size_t size = heap->space.guarded ? hg_guarded_size(object->size) : object->size;
 
-    return size > HA_SMALL_MAX ? size : ha_class_cell(ha_class_of(size));
+    if (size > HA_SMALL_MAX)
+        return size;
+    size_t least = ha_class_cell(ha_class_of(size));
+    size_t cell = ha_object_capacity((uintptr_t)object->address) + HEARTH_HEADER;
+    if (cell < least || (cell > least && heap->options.heap_limit == 0))
+        ORACLE_FAIL(oracle, "object %p of %zu bytes lies in a cell of %zu", object->address, size,
+                    cell);
+    return cell;
 }
 
 void oracle_check_exact(struct oracle **oracles, size_t count)
@@ -338,7 +346,7 @@ void oracle_check_exact(struct oracle **oracles, size_t count)
     for (size_t i = 0; i < count; i++) {
         objects += oracle_prune(oracles[i]);
         for (struct oracle_object *o = oracles[i]->objects; o != NULL; o = o->next)
-            bytes += o->lingers ? 0 : cell_bytes(heap, o);
+            bytes += o->lingers ? 0 : cell_bytes(oracles[i], o);
         if (oracles[i]->after != NULL)
             oracle_after_count(oracles[i], &objects, &bytes);
     }

@@ -332,6 +332,18 @@ START_TEST(test_bench_work_follows_arguments)
 }
 END_TEST
 
+/* Strings that grow, in a heap of twice what lives: if all blocks were full of holes before the larger sizes come, these
+ * would have no room. */
+START_TEST(test_bench_room_for_new_sizes)
+{
+    int count = find_programs(false);
+    for (int i = 0; i < count; i++)
+        if (strcmp(programs[i].workload, "strings") == 0 &&
+            strcmp(programs[i].system, "hearth") == 0)
+            run_well(&programs[i], "--json --heap-x 2 --size 0.05 --scale 0.05");
+}
+END_TEST
+
 /* A tenth of the size has a tenth of what is live, and --live says so. */
 START_TEST(test_bench_size)
 {
@@ -431,6 +443,7 @@ HARNESS_SUITE(bench)
     tcase_set_timeout(tests, 240); /* a start of Java takes half a second or more */
     tcase_add_loop_test(tests, test_bench_systems_agree, 0, WORKLOADS);
     tcase_add_loop_test(tests, test_bench_work_follows_arguments, 0, WORKLOADS);
+    tcase_add_test(tests, test_bench_room_for_new_sizes);
     tcase_add_loop_test(tests, test_bench_size, 0, WORKLOADS);
     tcase_add_loop_test(tests, test_bench_heap_too_small, 0, WORKLOADS);
     tcase_add_test(tests, test_bench_bad_arguments);

@@ -250,6 +250,75 @@ START_TEST(flush)
 }
 END_TEST
 
+/* Cells of a larger class for objects of a smaller one: one each, in order, from its beginning. Runs are recalled and
+ * flushed anywhere. */
+static void borrow(struct ha_space *space, unsigned run, unsigned larger, uint64_t *random)
+{
+    struct fixture_mutator *m = fixture_mutator(space, 0);
+    struct ha_block *block =
+        reused_block(space, larger, (unsigned)harness_random_below(random, 101), random);
+    struct hearth_run *r = &m->run[run];
+    unsigned vacant = block->cells - (unsigned)block->live, cell = 0, taken = 0;
+    unsigned want = (unsigned)harness_random_below(random, vacant + 1);
+    size_t small = ha_class_cell(run / 2);
+
+    ha_run_hold(&m->allocator, run, block);
+    while (taken < want || harness_random_below(random, 4) == 0) {
+        size_t bytes = ha_run_next(&m->allocator, run);
+
+        EXPECT((bytes == 0) == (taken == vacant));
+        if (bytes == 0)
+            break;
+        while (is_marked(block, cell))
+            cell++;
+        EXPECT(bytes == block->cell && r->cursor == cell_start(block, cell));
+        EXPECT(r->limit == r->cursor + small && is_filled(r->cursor, bytes, 0));
+        EXPECT(ha_allocator_left(&m->allocator) == 1);
+        HARNESS_OK(ha_allocator_check(&m->allocator));
+        if (harness_random_below(random, 4) == 0) {
+            EXPECT(ha_allocator_recall(&m->allocator) == 1 && r->cursor == r->limit);
+            HARNESS_OK(ha_allocator_check(&m->allocator));
+            if (taken == want)
+                break;
+            continue;
+        }
+        if (taken == want) /* a run of which nothing is used */
+            break;
+        memset(r->cursor, OBJECT, block->cell);
+        r->cursor += small;
+        EXPECT(ha_allocator_left(&m->allocator) == 0 && !ha_run_step(&m->allocator, run));
+        EXPECT(ha_allocator_recall(&m->allocator) == 0);
+        HARNESS_OK(ha_allocator_check(&m->allocator));
+        taken++;
+        cell++;
+    }
+    ha_allocator_flush(&m->allocator);
+    EXPECT(m->allocator.objects == taken && m->allocator.bytes == (uint64_t)taken * block->cell);
+    EXPECT(block->state == HA_FULL && m->allocator.hole[run].block == NULL);
+    HARNESS_OK(ha_block_check(block));
+    for (unsigned i = 0; i < block->cells; i++)
+        if (!is_marked(block, i) && cell_start(block, i) < block->frontier && i < cell)
+            taken--;
+    EXPECT(taken == 0);
+    check_untouched(block, cell);
+}
+
+START_TEST(larger_cells)
+{
+    struct fixture_heap *heap = fixture_space(1, 0, 100000);
+    uint64_t random = harness_seed();
+
+    for (uint64_t i = 0; i < harness_scaled(2000); i++) {
+        unsigned run = (unsigned)harness_random_below(&random, HEARTH_RUNS - 2);
+        unsigned above = (unsigned)harness_random_below(&random, (HEARTH_RUNS - run - 1) / 2);
+
+        borrow(&heap->space, run, run + 2 * (above + 1), &random);
+    }
+    fixture_check(&heap->space);
+    fixture_space_close(heap);
+}
+END_TEST
+
 /* Counts go on over several blocks and flushes, and all runs are flushed. */
 START_TEST(accounting)
 {
@@ -404,6 +473,7 @@ HARNESS_SUITE(hole)
     tcase_add_test(search, lone_cells);
     suite_add_tcase(suite, search);
     tcase_add_test(flushing, flush);
+    tcase_add_test(flushing, larger_cells);
     tcase_add_test(flushing, accounting);
     tcase_add_test(flushing, check);
     suite_add_tcase(suite, flushing);

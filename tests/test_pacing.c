@@ -41,8 +41,8 @@ START_TEST(options_set_the_sizes)
     fixture_open(&f, "heap-limit=6m,heap-min=40m"); /* the limit is above all */
     stats = fixture_stats(&f);
     ck_assert_uint_eq(stats.limit_bytes, 6 * MIB);
-    ck_assert_uint_eq(stats.budget_bytes, 6 * MIB);
-    ck_assert_uint_eq(stats.nursery_bytes, 2 * MIB); /* a third of the budget */
+    ck_assert_uint_eq(stats.budget_bytes, 6 * MIB / 4 * 3); /* at first */
+    ck_assert_uint_eq(stats.nursery_bytes, 6 * MIB / 4);    /* a third of the budget */
     fixture_close(&f);
     fixture_open(&f, "nursery=1k");
     ck_assert_uint_eq(nursery(&f), 256 << 10); /* never less */
@@ -344,6 +344,47 @@ START_TEST(a_heap_full_of_holes_does_not_grow)
 }
 END_TEST
 
+/* Objects whose sizes change, in a fixed heap of twice what lives. Each says what it is in its first word. */
+enum { SIZED = 64 << 10 };
+
+static void fill_with_sizes(struct fixture *f, void **entry, size_t updates, size_t least,
+                            size_t span, uint64_t *random)
+{
+    for (size_t i = 0; i < updates; i++) {
+        size_t at = harness_random_below(random, SIZED);
+        size_t size = least + harness_random_below(random, span);
+        uint64_t *old = entry[at], *item;
+
+        if (old != NULL)
+            ck_assert_uint_eq(old[0], at * 1000 + hearth_length(f->heap, old));
+        item = hearth_new_array(f->m, f->bytes, size);
+        if (item == NULL)
+            ck_abort_msg("update %zu of sizes from %zu: %s", i, least, hearth_last_error());
+        item[0] = at * 1000 + size;
+        HARNESS_OK(hearth_store(f->m, entry, &entry[at], item));
+    }
+    HARNESS_OK(hearth_verify(f->m));
+}
+
+/* Smaller ones go into larger cells, and not by a collection for every block of them. */
+START_TEST(objects_may_shrink)
+{
+    struct fixture f;
+    uint64_t random = harness_seed();
+
+    fixture_open(&f, "heap-limit=14m,heap-min=14m");
+    HEARTH_FRAME(f.m, frame, 1);
+    void **entry = frame.ref[0] = fixture_refs(&f, SIZED);
+    fill_with_sizes(&f, entry, harness_scaled(4 * SIZED), 72, 32, &random);
+    fill_with_sizes(&f, entry, harness_scaled(24 * SIZED), 16, 32, &random);
+    HEARTH_FRAME_END(f.m, frame);
+    hearth_stats stats = fixture_stats(&f);
+    printf("%d full\n", (int)stats.full_count);
+    ck_assert_uint_le(stats.full_count, 100);
+    fixture_close(&f);
+}
+END_TEST
+
 START_TEST(stretching_ends_at_the_limit)
 {
     struct fixture f;
@@ -397,6 +438,7 @@ HARNESS_SUITE(pacing)
     tcase_add_test(tcase, low_survival_is_cheap);
     tcase_add_test(tcase, holes_are_filled_before_free_blocks_are);
     tcase_add_test(tcase, a_heap_full_of_holes_does_not_grow);
+    tcase_add_test(tcase, objects_may_shrink);
     tcase_add_test(tcase, stretching_ends_at_the_limit);
     tcase_add_test(tcase, a_lost_store_asks_for_a_full_collection);
     suite_add_tcase(suite, tcase);

@@ -158,6 +158,29 @@ START_TEST(preference)
 }
 END_TEST
 
+/* When nothing else is left: the nearest size above, of the same kind, the own node's first. */
+START_TEST(larger_cells_are_last)
+{
+    struct fixture_heap *heap = fixture_space(2, 0, 5);
+    struct ha_space *space = &heap->space;
+    struct ha_block *far = put_partial(space, 1, 10, 60), *larger = put_partial(space, 0, 20, 60),
+                    *near = put_partial(space, 0, 16, 12);
+    enum ha_refusal why;
+
+    put_partial(space, 0, 6, 90);  /* smaller */
+    put_partial(space, 0, 11, 90); /* of the other kind */
+    ck_assert_uint_eq(space->used, space->budget);
+    ck_assert_ptr_null(ha_space_take(space, 0, 8, HA_EFFORT_NORMAL, &why));
+    ck_assert_ptr_null(ha_space_take(space, 0, 8, HA_EFFORT_NEAR, &why));
+    ck_assert_ptr_eq(ha_space_take(space, 0, 8, HA_EFFORT_TIGHT, &why), near);
+    ck_assert_ptr_eq(ha_space_take(space, 0, 8, HA_EFFORT_TIGHT, &why), larger);
+    ck_assert_ptr_eq(ha_space_take(space, 0, 8, HA_EFFORT_TIGHT, &why), far);
+    ck_assert_ptr_null(ha_space_take(space, 0, 8, HA_EFFORT_TIGHT, &why));
+    ck_assert_int_eq(why, HA_OVER_BUDGET);
+    fixture_check(space);
+}
+END_TEST
+
 /* Nothing is charged for a block that cannot be had. */
 START_TEST(no_memory)
 {
@@ -428,6 +451,7 @@ HARNESS_SUITE(space)
     tcase_add_test(create, later_pool_fails);
     suite_add_tcase(suite, create);
     tcase_add_test(take, preference);
+    tcase_add_test(take, larger_cells_are_last);
     tcase_add_test(take, no_memory);
     tcase_add_test(take, spill_by_distance);
     tcase_add_test(take, spill_on_fake_nodes);
