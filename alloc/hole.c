@@ -41,14 +41,23 @@ static bool ha_next_hole(const struct ha_block *block, const uint64_t *starts, u
 }
 
 /* Small runs by 16-byte stores: a variable-size memset of a few cells costs more than the cells, and so does the string
- * instruction that the compiler would make of the loop. */
+ * instruction that the compiler would make of the loop. The smallest without a loop: how many cells a hole has is what
+ * no processor can predict. */
 static inline void ha_zero(char *from, size_t bytes)
 {
+    const __m128i zero = _mm_setzero_si128();
     if (bytes > 512) {
         memset(from, 0, bytes);
         return;
     }
-    const __m128i zero = _mm_setzero_si128();
+    if (bytes <= 64) {
+        size_t last = bytes - 16, second = last < 16 ? last : 16, third = last < 32 ? last : 32;
+        _mm_storeu_si128((__m128i *)(void *)from, zero);
+        _mm_storeu_si128((__m128i *)(void *)(from + second), zero);
+        _mm_storeu_si128((__m128i *)(void *)(from + third), zero);
+        _mm_storeu_si128((__m128i *)(void *)(from + last), zero);
+        return;
+    }
     for (size_t i = 0; i < bytes; i += 16) {
         _mm_storeu_si128((__m128i *)(void *)(from + i), zero);
         __asm__ volatile("" ::: "memory");
