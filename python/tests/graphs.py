@@ -201,6 +201,15 @@ def wrong(text):
     return bool(steps[-1]["twice"] or (steps[-1]["left"] and not steps[-1]["allowed"]))
 
 
+AGAIN = 40
+
+
+def unstable(seed, text):
+    """Does the built-in itself do this too, in one of many processes? The order of a set of objects is that of their addresses, and
+    in a few graphs it decides which of a weak reference and its object goes first."""
+    return any(lines("builtin", seed, 1)[str(seed)] == text for _ in range(AGAIN))
+
+
 def compare_chunk(first, count):
     """Differences of some graphs: (seed, mode, text), and how much garbage they made."""
     expected = lines("builtin", first, count)
@@ -208,7 +217,7 @@ def compare_chunk(first, count):
     for mode in ("hearth", "parallel"):
         found = lines(mode, first, count)
         for seed in expected:
-            if found[seed] != expected[seed]:
+            if found[seed] != expected[seed] and not unstable(seed, found[seed]):
                 differences.append((seed, mode, support.difference(pretty(expected[seed]), pretty(found[seed]))))
     collected = sum(step["found"] for text in expected.values() for step in json.loads(text) if isinstance(step, dict) and "found" in step)
     return differences, collected
