@@ -46,7 +46,7 @@ flags_coverage := -O1 -g -DHEARTH_DEBUG --coverage -fprofile-update=atomic -Wno-
 WARNINGS := -Wall -Wextra -Werror
 COMMON := $(flags_$(BUILD)) $(WARNINGS) -fno-strict-aliasing -fvisibility=hidden -Iinclude -I. \
           -pthread
-C_FLAGS = -std=gnu11 $(COMMON) $(DEPS_CFLAGS) $(CFLAGS)
+C_FLAGS = -std=gnu11 $(COMMON) $(DEPS_CFLAGS) $(CPPFLAGS) $(CFLAGS)
 PIC_FLAGS := -fPIC -fno-semantic-interposition
 LINK_FLAGS = $(flags_$(BUILD)) -pthread $(LDFLAGS)
 
@@ -102,7 +102,7 @@ help: ## list the targets
 	@echo '           ROUNDS=n SCALE=f TIME=seconds ADD=1 ARGS=--strict (for bench),'
 	@echo '           NUMA_MACHINES="a b" (for check-numa; all: tests/numa/guest --list)'
 	@echo '           EXTRA_SYSTEMS=DIR (more benchmark adapters, DIR/<name>.h and .mk),'
-	@echo '           CFLAGS=... LDFLAGS=... (added to the own ones)'
+	@echo '           CPPFLAGS=... CFLAGS=... LDFLAGS=... (added to the own ones)'
 
 # ---------------------------------------------------------------------------------- dependencies
 # what proves it is there = Debian package. `pkg` asks pkg-config, `cmd` the PATH, `header` gcc,

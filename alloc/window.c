@@ -9,6 +9,7 @@
  * first. */
 #define _GNU_SOURCE 1
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -292,6 +293,7 @@ static hearth_status ha_table_get(struct ha_window_state **out, const struct ha_
     status = ha_state_create(&state, layout, topology, overcommit);
     if (status != HEARTH_OK)
         return status;
+    assert(state != NULL);
     status = ha_state_manage(state);
     if (state->managed == 0) {
         ha_state_destroy(state);

@@ -41,9 +41,11 @@ struct ha_layout {
     int32_t binding;               /* 'p' preferred, 'b' strict, 'i' interleave, 0: none */
     int32_t spread;                /* 'i': how many of os_node the one window is over */
     int32_t hugepages;             /* enum ht_huge                                  */
-    int32_t unused;                /* keeps the struct free of padding              */
     uint64_t window;               /* bytes asked for per window, 0 = auto          */
 };
+
+_Static_assert(sizeof(struct ha_layout) == (HT_MAX_NODES + 4) * sizeof(int32_t) + sizeof(uint64_t),
+               "layouts are compared byte by byte, so they have no padding");
 
 /* A stretch of memory waiting to become metadata; the record is its first bytes. */
 struct ha_meta_region {

@@ -59,8 +59,9 @@ RUN_BENCH := EXTRA='$(EXTRA_NAMES)' BENCH_PROGRAMS=$(OUT)/bench python3 bench/ru
 deps-bench: deps
 	$(call need,$(NEEDED_BENCH))
 
-bench-check: | deps-bench ## the runner's own arithmetic
+bench-check: | deps-bench ## the runner's own arithmetic, and the drawing of timelines
 	@python3 -m unittest discover -q -s bench/runner
+	@python3 -m unittest discover -q -s bench/timeline
 
 # PEERS= leaves out the other languages, which need a compiler each.
 PEERS ?= bench-peers
@@ -90,3 +91,4 @@ include bench/peers/peers.mk
 include bench/numa/bench-numa.mk
 include bench/inspect/inspect.mk
 include bench/afterlife/afterlife.mk
+include bench/timeline/timeline.mk

@@ -6,6 +6,8 @@
  * are due and collect again; else fail with a status. What other mutators take in between does not count: it fails only if the last full
  * collection, whoever made it, left too little. The mutator's node is latched once per block. No lock is
  * held when collecting. */
+#include <assert.h>
+
 #include "alloc/large.h"
 #include "gc/guard.h"
 #include "gc/heap.h"
@@ -362,6 +364,7 @@ static const struct hg_type *hg_allocatable(hearth_mutator *mutator, hearth_type
 {
     if (hg_mutator_ready(mutator, call) != HEARTH_OK)
         return NULL;
+    assert(mutator != NULL);
     const struct hg_type *row = hg_type_find(&mutator->heap->types, type);
     if (row == NULL)
         ht_fail(HEARTH_ETYPE, "%s: 0x%x is not a type of this heap", call, type);

@@ -4,6 +4,7 @@
  * with the cards of the slots set; no card is set in an object that is in no buffer. Flags are set by
  * atomic OR, so that of two mutators one lists the object. If the buffer can not grow nothing is
  * flagged and the next collection is full. */
+#include <assert.h>
 #include <string.h>
 
 #include "gc/card.h"
@@ -134,6 +135,7 @@ hearth_status hearth_store_range(hearth_mutator *mutator, void *object, void **s
         status = ht_fail(HEARTH_EINVAL, "hearth_store_range: values is NULL");
     if (status != HEARTH_OK)
         return status;
+    assert(values != NULL || count == 0);
     hg_barrier_range(mutator, object, slot, count);
     for (size_t i = 0; i < count; i++)
         __atomic_store_n(&slot[i], values[i], __ATOMIC_RELEASE);

@@ -62,7 +62,7 @@ static bool hg_index_room(struct hg_entries *entries)
     if (entries->taken < entries->buckets)
         return true;
     size_t buckets = entries->buckets != 0 ? entries->buckets * 4 : HG_BUCKETS_MIN;
-    struct hg_entry **bucket = ht_os_alloc(buckets * sizeof *bucket);
+    struct hg_entry **bucket = ht_os_alloc(buckets * sizeof(struct hg_entry *));
     if (bucket == NULL)
         return entries->buckets != 0;
     struct hg_entry **old = entries->bucket;

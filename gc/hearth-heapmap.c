@@ -533,7 +533,7 @@ struct arguments {
 static bool read_arguments(int argc, char **argv, struct arguments *a)
 {
     *a = (struct arguments){.rows = 64};
-    for (int i = 1; i < argc; i++) {
+    for (int i = 1; i < argc && argv[i] != NULL; i++) {
         const char *word = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
         if (strcmp(word, "--help") == 0) {
             a->answer = usage;

@@ -1,4 +1,6 @@
 /* gc/mailbox.c - queues of batches and the end of tracing. See mailbox.h. */
+#include <assert.h>
+
 #include "gc/mailbox.h"
 
 #include "alloc/meta.h"
@@ -103,6 +105,7 @@ struct hg_batch *hg_batch_take(struct hg_mail *mail, int node)
     pthread_mutex_lock(&queue->lock);
     if (queue->free != NULL || hg_slab_add(mail, node)) {
         batch = queue->free;
+        assert(batch != NULL);
         queue->free = batch->next;
         batch->count = 0;
     }

@@ -137,7 +137,7 @@ static void hg_page_free(hearth_heap *heap)
 /* The name may be that of another process's page by now, if it was given to both; that one stays. */
 void hg_page_close(hearth_heap *heap)
 {
-    struct hg_page found;
+    struct hg_page found = {.process = 0};
     if (heap->page == NULL)
         return;
     if (hg_page_read(heap->page->path, &found) == HEARTH_OK &&

@@ -117,11 +117,11 @@ static void hg_write_label(struct hg_writer *w, const char *name, const char *va
     hg_write_text(w, name);
     hg_write_text(w, "=\"");
     for (const char *at = value; *at != '\0'; at++) {
-        char text[3] = {*at == '\n' ? '\\' : *at, '\0', '\0'};
+        char text[3] = {*at, '\0', '\0'};
         if (*at == '\\' || *at == '"')
             text[1] = *at, text[0] = '\\';
         else if (*at == '\n')
-            text[1] = 'n';
+            text[1] = 'n', text[0] = '\\';
         hg_write_text(w, text);
     }
     hg_write_text(w, "\"");

@@ -6,6 +6,8 @@
  * share is used up; before it takes more, what its other runs have left is added to its credit
  * again. So the count is exact for one thread; of several, each may hold an unused share when another one
  * finds none left. Bytes are charged as ever. Lock: heap->lock to count anew; own thread otherwise. */
+#include <assert.h>
+
 #include "gc/heap.h"
 
 #include "topology/error.h"
@@ -233,6 +235,7 @@ hearth_status hearth_gc_get_count(hearth_heap *heap, size_t count[3])
     hearth_status status = hg_threshold_arguments(heap, "hearth_gc_get_count", count != NULL);
     if (status != HEARTH_OK)
         return status;
+    assert(heap != NULL && count != NULL);
     const struct hg_mutator *own = hg_mutator_of(hearth_current(heap));
     pthread_mutex_lock(&heap->lock);
     count[0] = (size_t)hg_count_all(heap, own);

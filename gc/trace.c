@@ -4,6 +4,8 @@
  * prefetch buffer); in full collections it has two stages, metadata first, then the object once it
  * is newly marked: most edges of a big graph lead to objects that are marked already. Read
  * prefetches only: prefetching for write bounces lines between workers. */
+#include <assert.h>
+
 #include "gc/trace.h"
 
 #include "gc/card.h"
@@ -90,6 +92,7 @@ static __attribute__((noinline)) void hg_trace_slice(struct hg_worker *w, uintpt
     const bool routed = w->routed;
     struct ha_block *block = ha_block_of(object);
     size_t count = hg_object_count(object, header, type);
+    assert(type->element != 0);
     size_t per_slice = HG_SLICE * sizeof(void *) / type->element + 1;
     size_t slice = __atomic_fetch_add(&block->scan, 1, __ATOMIC_RELAXED);
     size_t from = slice * per_slice, to = from + per_slice < count ? from + per_slice : count;
@@ -263,7 +266,7 @@ HG_HOT bool hg_ring_fill(struct hg_worker *w, uintptr_t *ring, unsigned *tail, u
 {
     while (*tail - head < depth && __builtin_expect(w->top > 0, 1)) {
         uintptr_t entry = w->stack[--w->top];
-        if (__builtin_expect(entry & HG_TAG_SPECIAL, 0)) {
+        if (__builtin_expect((entry & HG_TAG_SPECIAL) != 0, 0)) {
             hg_visit_special(w, entry);
             continue;
         }
@@ -284,6 +287,7 @@ HG_HOT bool hg_drain(struct hg_worker *w, const bool full, const bool routed, co
     unsigned head1 = 0, tail1 = 0, head2 = 0, tail2 = 0;
     const unsigned depth = (unsigned)w->trace->depth;
     uint64_t tick = w->traced + w->period;
+    assert(depth != 0);
     for (;;) {
         if (__builtin_expect(hg_ring_fill(w, first, &tail1, head1, depth, full), 1)) {
             uintptr_t entry = first[head1++ % HG_RING];

@@ -447,6 +447,47 @@ START_TEST(forks)
 }
 END_TEST
 
+static size_t count_of(const char *text, const char *what)
+{
+    size_t count = 0;
+    for (; (text = strstr(text, what)) != NULL; text++)
+        count++;
+    return count;
+}
+
+/* bench/timeline/draw.py takes what is written: every slice and every batch is in the picture. */
+START_TEST(drawn)
+{
+    struct fixture f;
+    char command[512];
+
+    if (system("command -v python3 >/dev/null && test -e bench/timeline/draw.py") != 0) {
+        fprintf(stderr, "drawn: no python3 or no bench/timeline here\n");
+        return;
+    }
+    file_open("trace.json");
+    open_with(&f, ",fake-nodes=2,mode=local,workers=4,help-after=0");
+    collect_on_all_nodes(&f, 3);
+    fixture_close(&f);
+    struct read r = read_trace(path);
+    snprintf(command, sizeof command,
+             "python3 bench/timeline/draw.py --from 0 --to 1e6 --arrows 1000000 --output %s.svg %s",
+             path, path);
+    ck_assert_int_eq(system(command), 0);
+    snprintf(command, sizeof command, "%s.svg", path);
+    char *picture = slurp(command);
+    ck_assert_uint_eq(count_of(picture, " class=\"slice\""), r.slices);
+    ck_assert_uint_eq(count_of(picture, " class=\"batch\""), r.posted);
+    ck_assert_uint_gt(r.posted, 0);
+    ck_assert_uint_eq(count_of(picture, ">node 0<"), 1);
+    ck_assert_uint_eq(count_of(picture, ">node 1<"), 1);
+    ck_assert_str_eq(picture + strlen(picture) - 7, "</svg>\n");
+    free(picture);
+    free_read(&r);
+    remove_files();
+}
+END_TEST
+
 HARNESS_SUITE(timeline)
 {
     Suite *suite = suite_create("timeline");
@@ -462,6 +503,7 @@ HARNESS_SUITE(timeline)
     tcase_add_test(tests, writing_fails);
     tcase_add_test(tests, no_memory);
     tcase_add_test(tests, forks);
+    tcase_add_test(tests, drawn);
     suite_add_tcase(suite, tests);
     return suite;
 }

@@ -4,6 +4,7 @@
  * pointer of a failed create, which is NULL. Lock order: none. */
 #define _GNU_SOURCE 1
 
+#include <assert.h>
 #include <numa.h>
 #include <stdio.h>
 #include <string.h>
@@ -102,6 +103,7 @@ static uint64_t ht_free_bytes(const struct hearth_topology *topology, const stru
     if (!ht_os_free_memory(ht_os_numa() && numa_num_configured_nodes() > 1 ? node->os_node : -1,
                            &free_bytes))
         return 0;
+    assert(pieces != 0); /* it is one of them */
     return free_bytes / pieces;
 }
 
