@@ -44,6 +44,12 @@ $$(OUT)/bench/$(1)-$(2): bench/$(1).c $(3) $$(wildcard $(basename $(3)).mk) $$(B
 endef
 $(foreach header,$(SYSTEM_HEADERS),$(eval $(call system,$(header),$(basename $(notdir $(header))))))
 
+BENCH_PROGRAMS += $(OUT)/bench/probe
+$(OUT)/bench/probe: bench/runner/probe.c $(OBJ)/flags
+	$(say) BENCH $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(C_FLAGS) -o $@ $< $(LDFLAGS)
+
 bench-programs: $(BENCH_PROGRAMS) ## build build/bench/<workload>-<system> (EXTRA_SYSTEMS=DIR: more)
 
 # Only what the main job needs: a checkout shows something soon.

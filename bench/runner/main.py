@@ -13,7 +13,7 @@ Environment:
   WORK="lru cache"    only these workloads            ON="hearth bdwgc"   only these systems
   ROUNDS=n            rounds (5)                      RETRIES=n           repeats of a busy run (2)
   SCALE=f             work of each run, as a multiple of the usual
-  LIMIT=p             percent of the machine that others may use in a run (3)
+  LIMIT=p             percent of processors or memory that others may use in a run (3)
   TIME=s              begin no run later than so many seconds from now
   ADD=1               add to the raw runs that are there, instead of beginning anew
   LARGE=1             also 2.5 and 8 GB live           EXTRA="a b"         more systems (EXTRA_SYSTEMS)
@@ -142,8 +142,8 @@ def conditions_of(results, quick):
                               here["huge_pages"], results.rounds,
                               ", ".join(results.commits)))
     if runs[1]:
-        sentence += (" In %d of %d runs other processes used more than %g %% of the machine (up to %.0f"
-                     " %%), also when repeated; these are left out. Where too few quiet ones were left,"
+        sentence += (" In %d of %d runs others used more than %g %% of the machine or of its memory's speed (up to"
+                     " %.0f %%), also when repeated; these are left out. Where too few quiet ones were left,"
                      " all runs count and the figure has a \\*." % (runs[1], runs[0], results.limit,
                                                                     runs[2]))
     if quick:

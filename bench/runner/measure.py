@@ -1,7 +1,8 @@
 """measure.py - runs cases in interleaved rounds on a machine that others may use.
 
 A run during which other processes used more than a few percent of the machine (from /proc/stat, less what
-the run itself used) is repeated; if it stays busy it is kept, but marked, and the reports leave it out where
+the run itself used), or at whose begin or end a load from memory took a sixth longer than it can (probe.c: other
+virtual machines on the same processor are in no statistics), is repeated; if it stays busy it is kept, but marked, and the reports leave it out where
 enough quiet ones are left. Every second round goes backwards, so that a drift of the machine meets all
 alike. Each run becomes one line of the raw file at once, so that a run can be stopped and gone on with.
 
@@ -19,6 +20,7 @@ import cases as matrix
 
 HERTZ = os.sysconf("SC_CLK_TCK")
 CPUS = os.cpu_count() or 1
+VARIES = 12  # percent that the speed of memory varies by on a quiet machine
 TIME_LIMIT = 150  # seconds of a run; the longest take a fifth of that
 
 
@@ -77,11 +79,39 @@ def run_once(case, programs):
     return result, max(0.0, 100 * others / (wall * CPUS))
 
 
-def measure(case, programs, limit, retries):
-    """The quietest of up to 1 + retries runs."""
+class Probe:
+    """Time of a load from memory, and the least of all; 0 without the program."""
+
+    def __init__(self, programs, least=0):
+        self.path = os.path.join(programs, "probe")
+        self.least = least
+        for _ in range(10):
+            self.last = self.ask()
+
+    def ask(self):
+        if not os.path.exists(self.path):
+            return 0
+        done = subprocess.run([self.path], text=True, stdout=subprocess.PIPE, check=True)
+        found = float(done.stdout.split()[0])
+        self.least = min(self.least or found, found)
+        return found
+
+    def around(self):
+        """The longer of the times before and after what was run since the last call."""
+        before, self.last = self.last, self.ask()
+        return max(before, self.last)
+
+    def lost(self, load_ns):
+        """Percent of the speed that others took, beyond what varies anyway."""
+        return max(0.0, 100 * (1 - self.least / load_ns) - VARIES) if load_ns else 0.0
+
+
+def measure(case, programs, limit, retries, probe):
+    """The quietest of up to 1 + retries runs: (result, percent that others used)."""
     best = None
     for _ in range(1 + retries):
         result, others = run_once(case, programs)
+        others = max(others, probe.lost(probe.around()))
         if best is None or others < best[1]:
             best = (result, others)
         if others <= limit:
@@ -113,9 +143,18 @@ def last_round(raw):
         return max((json.loads(line)["round"] for line in lines), default=0)
 
 
+def least_load(raw):
+    """The least time of a load in earlier runs, 0 without any."""
+    if not os.path.exists(raw):
+        return 0
+    with open(raw) as lines:
+        return min(filter(None, (json.loads(line).get("least_load_ns", 0) for line in lines)), default=0)
+
+
 def run_all(cases, programs, raw, rounds, limit, retries, deadline=None):
     """Appends a line to the file `raw` for every run. Ends early, between two runs, at the deadline."""
     done, hearth = last_round(raw), commit()
+    probe = Probe(programs, least_load(raw))
     with open(raw, "a") as out:
         for number in range(done + 1, done + rounds + 1):
             order = [case for case in cases if number - done <= rounds_of(case, rounds)]
@@ -129,10 +168,10 @@ def run_all(cases, programs, raw, rounds, limit, retries, deadline=None):
                     return
                 say("round %d of %d, %d of %d: %s" % (number - done, rounds, at, len(order),
                                                       matrix.name(case)))
-                result, others = measure(case, programs, limit, retries)
+                result, others = measure(case, programs, limit, retries, probe)
                 out.write(json.dumps({"case": case._asdict(), "round": number,
                                       "others": round(others, 1), "at": int(time.time()),
-                                      "hearth": hearth,
+                                      "hearth": hearth, "least_load_ns": probe.least,
                                       "result": result}) + "\n")
                 out.flush()
     say("")

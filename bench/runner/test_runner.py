@@ -95,6 +95,21 @@ class Runs(unittest.TestCase):
         self.assertEqual((theirs.runs, theirs.failures), ([], ["out of luck"] * 4))
         self.assertFalse(theirs.complete)
 
+    def test_slow_memory_is_seen(self):
+        with tempfile.TemporaryDirectory() as directory:
+            raw, load = os.path.join(directory, "raw.jsonl"), os.path.join(directory, "load")
+            self.program(directory, "probe", "cat %s\n" % load)
+            for number, (before, after) in enumerate(((100, 110), (100, 200), (200, 200))):
+                with open(load, "w") as out:
+                    out.write("%d 0\n" % before)
+                self.program(directory, "gcbench-hearth", "echo '%s'; echo %d 0 >%s\n"
+                             % (json.dumps(result(1)), after, load))
+                measure.run_all([case()], directory, raw, 1, 3, 0)
+            with open(raw) as lines:
+                others = [json.loads(line)["others"] for line in lines]
+        self.assertLess(others[0], 3)
+        self.assertEqual(others[1:], [38, 38])  # half the speed; also when it was slow from the start
+
 
 class Verdicts(unittest.TestCase):
     def bar(self, runs, what, work="gcbench"):
