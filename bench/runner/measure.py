@@ -1,10 +1,11 @@
 """measure.py - runs cases in interleaved rounds on a machine that others may use.
 
 A run during which other processes used more than a few percent of the machine (from /proc/stat, less what
-the run itself used), or at whose begin or end a load from memory took a sixth longer than it can (probe.c: other
-virtual machines on the same processor are in no statistics), is repeated; if it stays busy it is kept, but marked, and the reports leave it out where
-enough quiet ones are left. Every second round goes backwards, so that a drift of the machine meets all
-alike. Each run becomes one line of the raw file at once, so that a run can be stopped and gone on with.
+the run itself used) is repeated, and so is one before or after which a load from memory took a sixth longer than it
+can (probe.c: other virtual machines on the same processor are in no statistics). If it stays busy it is kept,
+but marked, and the reports leave it out where enough quiet ones are left. Every second round goes backwards, so
+that a drift of the machine meets all alike. Each run becomes one line of the raw file at once, so that a run can be
+stopped and gone on with.
 
 Invariant: a line of the raw file is one run, complete: case, round, percent that others used, result.
 """
