@@ -1,7 +1,8 @@
 /* examples/respd/connection.c - one client: reading commands, executing them in order, writing the answers.
  *
- * What one read brings is executed as a whole, and the answers are written with one system call; what the socket
- * does not take is queued in libuv. While much is queued the connection is neither read nor executed: a client
+ * What one read brings is executed as a whole. The answers are written when all clients that were ready have been
+ * served, one system call for each, so that these find more at a time to read; what a socket does not take is queued in
+ * libuv. While much is queued the connection is neither read nor executed: a client
  * that does not read its answers stops itself, not the server.
  *
  * Invariant: a connection belongs to one loop and is touched by its thread only. It is freed in the callback of
@@ -18,6 +19,7 @@ enum {
     GATHER = 256 << 10, /* answers are written when there is so much                */
     QUEUED = 1 << 20,   /* a client that has left so much unread is not read        */
     RESUME = 256 << 10, /* until so much is left                                    */
+    PART = 1 << 30,     /* of answers that one system call is given                 */
     KEPT = 1 << 20      /* a larger buffer of answers is given back                 */
 };
 
@@ -66,6 +68,7 @@ static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buffer)
     worker_enter(c->w);
     if (got < 0) {
         /* What is still to be written is: EOF may be half of the connection's end. */
+        connections_answer(c->w);
         c->close_after = true;
         uv_read_stop(stream);
         if (got != UV_EOF || stream->write_queue_size == 0)
@@ -117,35 +120,68 @@ static bool queue_rest(struct connection *c, const char *bytes, size_t length)
     return true;
 }
 
-static void flush(struct connection *c)
+static void send_part(struct connection *c, size_t sent, size_t to)
 {
-    struct worker *w = c->w;
-    size_t sent = 0;
-    while (sent < w->reply_length && !c->closing && !w->reply_lost) {
-        size_t part =
-            w->reply_length - sent < GATHER * 4096ul ? w->reply_length - sent : GATHER * 4096ul;
-        uv_buf_t buffer = uv_buf_init(w->reply + sent, (unsigned)part);
+    while (sent < to && !c->closing) {
+        size_t part = to - sent < PART ? to - sent : PART;
+        uv_buf_t buffer = uv_buf_init(c->w->reply + sent, (unsigned)part);
         int got = uv_try_write(&c->uv.stream, &buffer, 1);
-        if (got < 0 && got != UV_EAGAIN)
+        if (got < 0 && got != UV_EAGAIN) {
             connection_close(c);
-        else if (got > 0)
-            sent += (size_t)got;
+            return;
+        }
+        sent += got > 0 ? (size_t)got : 0;
         if (got >= 0 && (size_t)got == part)
             continue;
-        part = w->reply_length - sent < part ? w->reply_length - sent : part;
-        if (!c->closing && !queue_rest(c, w->reply + sent, part))
+        part = to - sent < part ? to - sent : part;
+        if (!queue_rest(c, c->w->reply + sent, part))
             connection_close(c);
         sent += part;
     }
-    if (w->reply_lost)
-        connection_close(c);
-    w->reply_lost = false;
+}
+
+static void send_parts(struct worker *w)
+{
+    for (size_t i = 0; i < w->answers; i++)
+        send_part(w->answer[i].connection, w->answer[i].from, w->answer[i].to);
+    w->answers = 0;
+}
+
+void connections_answer(struct worker *w)
+{
+    send_parts(w);
     w->reply_length = 0;
     if (w->reply_room > KEPT) {
         free(w->reply);
         w->reply = NULL;
         w->reply_room = 0;
     }
+}
+
+/* What was answered to this client from `from` on is written with the others' answers. */
+static void answer(struct connection *c, size_t from)
+{
+    struct worker *w = c->w;
+    if (w->reply_lost) {
+        connection_close(c);
+        w->reply_lost = false;
+        w->reply_length = from;
+    }
+    if (w->reply_length == from)
+        return;
+    if (w->answers == w->answer_room) {
+        size_t room = 2 * w->answer_room + 64;
+        struct answer *more = realloc(w->answer, room * sizeof *more);
+        if (more == NULL) {
+            send_part(c, from,
+                      w->reply_length); /* before others' answers, but whole and in order */
+            w->reply_length = from;
+            return;
+        }
+        w->answer = more;
+        w->answer_room = room;
+    }
+    w->answer[w->answers++] = (struct answer){c, from, w->reply_length};
 }
 
 /* The arguments as the commands want them. */
@@ -173,6 +209,7 @@ static void serve(struct connection *c)
     clock_gettime(CLOCK_REALTIME, &now);
     w->now = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
     w->connection = c;
+    size_t from = w->reply_length;
     while (!c->close_after && !c->closing && !c->paused && !w->reply_lost) {
         int got = protocol_next(c);
         if (got == 0)
@@ -183,12 +220,18 @@ static void serve(struct connection *c)
             reply_error(w, "%s", c->broken != NULL ? c->broken : "ERR out of memory");
             c->close_after = true;
         }
-        if (w->reply_length >= GATHER)
-            flush(c);
+        if (w->reply_length >= GATHER) {
+            answer(c, from);
+            connections_answer(w);
+            from = 0;
+        }
     }
-    flush(c);
+    answer(c, from);
     w->connection = NULL;
     if (!c->close_after || c->closing)
+        return;
+    connections_answer(w);
+    if (c->closing)
         return;
     uv_read_stop(&c->uv.stream);
     if (c->uv.stream.write_queue_size == 0)

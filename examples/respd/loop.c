@@ -32,10 +32,17 @@ void worker_enter(struct worker *w)
 static void on_prepare(uv_prepare_t *prepare)
 {
     struct worker *w = prepare->data;
+    connections_answer(w); /* to clients that have read what was queued for them */
     if (w->native)
         return;
     hearth_native_begin(w->me);
     w->native = true;
+}
+
+/* libuv has called everybody who was ready. */
+static void on_check(uv_check_t *check)
+{
+    connections_answer(check->data);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -160,9 +167,11 @@ static int init_loop(struct worker *w)
     int failed = uv_loop_init(&w->loop);
     if (failed != 0)
         return failed;
-    w->prepare.data = w->timer.data = w->wake.data = w;
+    w->check.data = w->prepare.data = w->timer.data = w->wake.data = w;
     uv_prepare_init(&w->loop, &w->prepare);
     uv_prepare_start(&w->prepare, on_prepare);
+    uv_check_init(&w->loop, &w->check);
+    uv_check_start(&w->check, on_check);
     uv_timer_init(&w->loop, &w->timer);
     uv_timer_start(&w->timer, on_timer, TEND_MS, TEND_MS);
     pthread_mutex_init(&w->queue_lock, NULL);
@@ -243,6 +252,7 @@ static void free_worker(struct worker *w)
     pthread_mutex_destroy(&w->queue_lock);
     free(w->queue);
     free(w->reply);
+    free(w->answer);
     free(w->argument);
     free(w->kept);
     free(w->input);

@@ -96,6 +96,12 @@ struct shard {
 
 struct connection;
 
+/* A part of a worker's answers that is to be written to one client. */
+struct answer {
+    struct connection *connection;
+    size_t from, to;
+};
+
 /* An event loop, its thread, its mutator. */
 struct worker {
     hearth_mutator *me;
@@ -105,6 +111,8 @@ struct worker {
     int64_t now;                   /* milliseconds since 1970                                 */
     char *reply;                   /* answers not yet written                                 */
     size_t reply_length, reply_room;
+    struct answer *answer; /* whose parts of them are; in order                            */
+    size_t answers, answer_room;
     bool reply_lost;        /* no memory for them: the connection must be closed       */
     bool native;            /* in a native section                                     */
     struct bytes *argument; /* of the command                                          */
@@ -119,6 +127,7 @@ struct worker {
     int node, number;
     uv_loop_t loop;
     uv_prepare_t prepare;
+    uv_check_t check;
     uv_timer_t timer;
     uv_async_t wake;
     pthread_mutex_t queue_lock;
@@ -322,6 +331,8 @@ int protocol_next(struct connection *c);
 
 void connection_open(struct worker *w, int fd, bool is_unix);
 void connection_close(struct connection *c);
+/* Write the answers to all that came since the last call: at the end of a round of the loop. */
+void connections_answer(struct worker *w);
 
 /* Every callback of libuv that touches the heap begins with this. */
 void worker_enter(struct worker *w);
