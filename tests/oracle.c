@@ -330,7 +330,7 @@ static uint64_t cell_bytes(struct oracle *oracle, const struct oracle_object *ob
         return size;
     size_t least = ha_class_cell(ha_class_of(size));
     size_t cell = ha_object_capacity((uintptr_t)object->address) + HEARTH_HEADER;
-    if (cell < least || (cell > least && heap->options.heap_limit == 0))
+    if (cell < least)
         ORACLE_FAIL(oracle, "object %p of %zu bytes lies in a cell of %zu", object->address, size,
                     cell);
     return cell;
