@@ -100,16 +100,21 @@ static bool ha_is_barren(const struct ha_pool *pool)
     return refused != 0 && ha_space_clock() - refused < HA_BARREN_MS;
 }
 
+/* A block of this pool goes to a mutator of another node. */
+static void ha_spilled(struct ha_space *space, struct ha_pool *pool)
+{
+    __atomic_fetch_add(&space->spilled, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&pool->spilled_in, 1, __ATOMIC_RELAXED);
+}
+
 /* A free block, charged already, of the pool that is the i-th nearest. */
 static struct ha_block *ha_take_fresh(struct ha_space *space, int node, int i, unsigned run,
                                       enum ha_grow grow)
 {
     struct ha_pool *pool = space->pool[space->topology->node[node].order[i]];
     struct ha_block *block = ha_pool_fresh(pool, run, grow);
-    if (block != NULL && i > 0) {
-        __atomic_fetch_add(&space->spilled, 1, __ATOMIC_RELAXED);
-        __atomic_fetch_add(&pool->spilled_in, 1, __ATOMIC_RELAXED);
-    }
+    if (block != NULL && i > 0)
+        ha_spilled(space, pool);
     return block;
 }
 
@@ -140,8 +145,7 @@ static struct ha_block *ha_take_foreign(struct ha_space *space, int node, unsign
         struct ha_pool *pool = space->pool[home->order[i]];
         struct ha_block *block = ha_pool_reuse(pool, run, HA_BUCKET_HALF, HA_BUCKET_FROZEN);
         if (block != NULL) {
-            __atomic_fetch_add(&space->spilled, 1, __ATOMIC_RELAXED);
-            __atomic_fetch_add(&pool->spilled_in, 1, __ATOMIC_RELAXED);
+            ha_spilled(space, pool);
             return block;
         }
     }
@@ -155,8 +159,12 @@ static struct ha_block *ha_take_larger(struct ha_space *space, int node, unsigne
     const struct ht_node *home = &space->topology->node[node];
     struct ha_block *block = NULL;
     int nodes = space->strict ? 1 : space->nodes;
-    for (int i = 0; block == NULL && i < nodes; i++)
-        block = ha_pool_borrow(space->pool[home->order[i]], run);
+    for (int i = 0; block == NULL && i < nodes; i++) {
+        struct ha_pool *pool = space->pool[home->order[i]];
+        block = ha_pool_borrow(pool, run);
+        if (block != NULL && i > 0)
+            ha_spilled(space, pool);
+    }
     __atomic_store_n(&space->borrows, block != NULL, __ATOMIC_RELAXED);
     return block;
 }

@@ -174,7 +174,10 @@ START_TEST(larger_cells_are_last)
     ck_assert_ptr_null(ha_space_take(space, 0, 8, HA_EFFORT_NEAR, &why));
     ck_assert_ptr_eq(ha_space_take(space, 0, 8, HA_EFFORT_TIGHT, &why), near);
     ck_assert_ptr_eq(ha_space_take(space, 0, 8, HA_EFFORT_TIGHT, &why), larger);
+    ck_assert_uint_eq(space->spilled, 0);
     ck_assert_ptr_eq(ha_space_take(space, 0, 8, HA_EFFORT_TIGHT, &why), far);
+    ck_assert_uint_eq(space->spilled, 1);
+    ck_assert_uint_eq(space->pool[1]->spilled_in, 1);
     ck_assert_ptr_null(ha_space_take(space, 0, 8, HA_EFFORT_TIGHT, &why));
     ck_assert_int_eq(why, HA_OVER_BUDGET);
     fixture_check(space);
