@@ -123,12 +123,20 @@ static struct ha_block *ha_partial_pop(struct ha_pool *pool, unsigned run, unsig
     return block;
 }
 
-struct ha_block *ha_pool_reuse(struct ha_pool *pool, unsigned run, unsigned first, unsigned last)
+/* The first block of the run in the buckets `first` .. `last`; the lock is held. */
+static struct ha_block *ha_partial_first(struct ha_pool *pool, unsigned run, unsigned first,
+                                         unsigned last)
 {
     struct ha_block *block = NULL;
-    pthread_mutex_lock(&pool->lock);
     for (unsigned bucket = first; block == NULL && bucket <= last; bucket++)
         block = ha_partial_pop(pool, run, bucket);
+    return block;
+}
+
+struct ha_block *ha_pool_reuse(struct ha_pool *pool, unsigned run, unsigned first, unsigned last)
+{
+    pthread_mutex_lock(&pool->lock);
+    struct ha_block *block = ha_partial_first(pool, run, first, last);
     pthread_mutex_unlock(&pool->lock);
     return block;
 }
@@ -138,8 +146,7 @@ struct ha_block *ha_pool_borrow(struct ha_pool *pool, unsigned run)
     struct ha_block *block = NULL;
     pthread_mutex_lock(&pool->lock);
     for (run += 2; block == NULL && run < HEARTH_RUNS; run += 2)
-        for (unsigned bucket = 0; block == NULL && bucket < HA_BUCKETS; bucket++)
-            block = ha_partial_pop(pool, run, bucket);
+        block = ha_partial_first(pool, run, HA_BUCKET_HALF, HA_BUCKET_FROZEN);
     pthread_mutex_unlock(&pool->lock);
     return block;
 }

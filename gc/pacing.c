@@ -162,9 +162,9 @@ static size_t hg_most_blocks(const hearth_heap *heap)
 
 void hg_pacing_before(hearth_heap *heap, hearth_gc_reason reason)
 {
-    size_t holes = ha_space_partial_bytes(&heap->space) >> HA_BLOCK_SHIFT;
     if (reason == HEARTH_REASON_BUDGET && heap->pacing.live_blocks != 0)
-        heap->pacing.uneven = holes > heap->space.budget / 8;
+        heap->pacing.uneven =
+            ha_space_partial_bytes(&heap->space) >> HA_BLOCK_SHIFT > heap->space.budget / 8;
     if (!heap->pacing.uneven)
         heap->space.borrows = false;
 }

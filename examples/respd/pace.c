@@ -1,8 +1,9 @@
 /* examples/respd/pace.c - the heap's limit follows what lives in it.
  *
- * Keys that are overwritten at random leave hardly a block empty, so that a heap's blocks can become many more than what
- * lives needs. A server's memory is to follow its data: the limit is set anew after each full collection, from the bytes that live, and is raised when an
- * allocation would fail, up to what the server may use at all.
+ * Keys that are overwritten at random leave hardly a block empty, so that a heap's blocks can become many more than
+ * what lives needs. A server's memory is to follow its data: the limit is set anew after each full collection,
+ * from the bytes that live, and is raised when an allocation would fail, up to what the server may use at
+ * all.
  *
  * Invariant: the limit never exceeds server->most. hearth calls both functions at a safepoint of some loop, with the
  * world running; they touch no objects and take no locks. */

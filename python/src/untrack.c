@@ -11,11 +11,11 @@
 /* May the object ever be tracked? HP_LATER: it is a tuple that is tracked now. */
 HP_HOT enum hp_untrack hp_holds(PyObject *o)
 {
-    if (hp_is_static(o) || !hp_is_gc(o))
+    if (hp_is_static(o))
         return HP_UNTRACK;
-    if (!PyTuple_CheckExact(o))
+    if (hp_may_cycle(o))
         return HP_KEEP;
-    return HP_HEAD(o)->_gc_next != 0 ? HP_LATER : HP_UNTRACK;
+    return PyTuple_CheckExact(o) && HP_HEAD(o)->_gc_next != 0 ? HP_LATER : HP_UNTRACK;
 }
 
 /* The answer for a container from those for its items; returns true when it is certain. */

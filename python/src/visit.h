@@ -170,14 +170,14 @@ HP_HOT visitproc hp_seer(const enum hp_visit how, const bool parallel)
     return parallel ? hp_see_mark_parallel : hp_see_mark;
 }
 
-/* Marking has looked at what a tuple or dict refers to: if something of that may be in a cycle, so may
- * it, and it need not be asked again whether it can be untracked (full.c). A helper that marks the same
- * object a moment later may undo this; then it is asked. */
+/* Does the object keep a tuple or dict tracked that refers to it, whatever becomes of tuples? */
 HP_HOT bool hp_may_cycle(PyObject *o)
 {
-    return o != NULL && (Py_TYPE(o)->tp_flags & Py_TPFLAGS_HAVE_GC) && !PyTuple_CheckExact(o) &&
-           hp_is_gc(o);
+    return o != NULL && hp_is_gc(o) && !PyTuple_CheckExact(o);
 }
+
+/* Marking has found such an object in the tuple or dict: it need not be asked again whether it can be
+ * untracked (full.c). A helper that marks it a moment later may undo this; then it is asked. */
 HP_HOT void hp_note_kept(PyObject *o)
 {
     PyGC_Head *g = HP_HEAD(o);
